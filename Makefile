@@ -1,0 +1,39 @@
+# make demo: environment, install, build the flagship operator, run it.
+# make test: the whole test suite.  make lint: ruff and mypy.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-fast lint environment generated clean
+.DEFAULT_GOAL := demo
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $${CXX:-g++} >/dev/null || { echo "no C++ compiler: install one, e.g. apt-get install g++" >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: environment
+	@$(BIN)/python examples/demo.py
+
+test: environment lint
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+test-fast: environment
+	$(BIN)/python -m pytest -m 'not compiler'
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Rewrites the sources under generated/ from examples/.
+generated: environment
+	$(BIN)/python -m pytest -q tests/test_generated.py --rewrite
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

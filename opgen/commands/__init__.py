@@ -1,0 +1,1 @@
+"""The commands, one file each; what a command needs beyond its options is imported when it runs."""

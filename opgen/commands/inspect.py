@@ -1,0 +1,52 @@
+"""opgen inspect: show what an operator means and how it will be solved; nothing is compiled."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opgen.commands.screen import DEBUG, AsJson, Expr, Name, Unknown, say, say_json
+
+
+class Stage(StrEnum):
+    """The values of the chain that can be printed."""
+
+    spec = "spec"
+    model = "model"
+    program = "program"
+    sources = "sources"
+
+
+def inspect(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A residual file.", show_default=False)] = None,
+    expr: Expr = None,
+    name: Name = None,
+    unknown: Unknown = None,
+    stage: Annotated[Stage | None, typer.Option("--stage", help="Print one stage of the chain as it is.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the mathematics, the structure found and the solver chosen; compile nothing."""
+    from opgen.commands.chain import load, show_stages, stages, trace
+    from opgen.commands.summary import summary, text
+
+    loaded = load(file, expr, name or ("op" if expr is not None else None), unknown)
+    if stage is not None:
+        made = {spec.name: stages(spec, stage) for spec in loaded.specs}
+        if as_json:
+            say_json(made)
+        else:
+            say("\n\n".join(show_stages(made)))
+        return
+    shown = []
+    for spec in loaded.specs:
+        if context.meta.get(DEBUG):
+            trace(spec)
+        shown.append(summary(spec))
+    if as_json:
+        say_json({"file": None if file is None else str(file), "operators": [entry.as_json() for entry in shown]})
+    else:
+        say("\n\n".join(text(entry) for entry in shown))

@@ -1,0 +1,95 @@
+"""What the commands share: writing to the screen, and the options that several of them have."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+
+DEBUG = "opgen.debug"  # key of the global option in a context's meta
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the generated packages.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Expr = Annotated[str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file.")]
+Unknown = Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="What to solve the formula for [y].")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the operator.")]
+GENERATED = Path("generated")
+
+
+def say(text: str = "") -> None:
+    """Print a result."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print what is about a result: progress, errors, advice."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Set rows in columns as wide as their content; the last column is not padded."""
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def plural(number: int, noun: str) -> str:
+    """Return '1 file' or '2 files'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+class Progress:
+    """Show what is being done on stderr: one line that is replaced on a terminal, a line per step elsewhere."""
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        """Verbose keeps every step on the screen; quiet shows none."""
+        self.quiet = quiet
+        self.replaces = sys.stderr.isatty() and not verbose
+        self.shown = False
+
+    def __call__(self, text: str) -> None:
+        """Show a step."""
+        if self.quiet:
+            return
+        if not self.replaces:
+            note(text)
+            return
+        import shutil
+
+        width = shutil.get_terminal_size().columns
+        print(f"\r\x1b[K{text[: width - 1]}", end="", file=sys.stderr, flush=True)
+        self.shown = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Give the line back to whoever prints next."""
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self.shown = False

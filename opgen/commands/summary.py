@@ -1,0 +1,192 @@
+"""Describe an operator to its author: formulas, structure, solver, costs and warnings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from opgen.analyse import analyse
+from opgen.analyse.model import Matrix, Model
+from opgen.loading.spec import Spec
+from opgen.lower import lower
+from opgen.lower.cxx import Code
+from opgen.lower.program import Program
+
+# An operation of generated code: a binary sign between blanks, a sign before a value, or the call of a function.
+_OPERATION = re.compile(r" [-+*/] |(?<=[(,=] )-|(?<=\()-|^-|[a-z_]\w*(?:<[^<>]*>)?\(")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What inspect shows of one operator.
+
+    Attributes:
+        facts: Pairs of a heading and a sentence.
+        operations: How many operations one evaluation takes: as written, and as generated.
+    """
+
+    model: Model
+    facts: tuple[tuple[str, str], ...]
+    operations: tuple[tuple[str, int], ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it with formulas as text."""
+        m = self.model
+        f = "f" if m.explicit else "F"
+        formulas = {f: [sp.sstr(e) for e in m.residuals]}
+        formulas |= {} if m.explicit else {"F_y": [[sp.sstr(e) for e in row] for row in m.by_unknown]}
+        return {
+            "name": m.spec.name,
+            "kind": m.kind,
+            "linear": m.linear,
+            "inputs": [s.name for s in m.inputs],
+            "unknowns": [s.name for s in m.unknowns],
+            "auxiliary": [name for name, _ in m.spec.auxiliary],
+            **formulas,
+            f"{f}_x": [[sp.sstr(e) for e in row] for row in m.by_input],
+            **{heading.replace(" ", "_"): sentence for heading, sentence in self.facts},
+            "operations": dict(self.operations),
+            "warnings": list(self.warnings),
+        }
+
+
+def summary(spec: Spec) -> Summary:
+    """Analyse and lower an operator, and sum up what was found."""
+    model = analyse(spec)
+    program = lower(model)
+    facts = [("structure", _structure(model)), ("solver", _solver(model, program))]
+    if not model.explicit:
+        start = "; ".join(f"{y} = {g}" for y, g in zip(program.unknown_names, program.mathematics.guess, strict=True))
+        origin = "given" if any(g is not None for g in spec.guess) else "chosen by opgen"
+        facts += [] if model.linear else [("start", f"{start} ({origin})")]
+        facts += [("bounds", "; ".join(program.mathematics.bounds) or "none")]
+    facts += [("adjoint", _adjoint(model))]
+    return Summary(model, tuple(facts), _operations(model, program), model.warnings)
+
+
+def _structure(model: Model) -> str:
+    inputs = ", ".join(s.name for s in model.inputs)
+    unknowns = ", ".join(s.name for s in model.unknowns)
+    if model.explicit:
+        linear = all(not (d.free_symbols & set(model.inputs)) for row in model.by_input for d in row)
+        return f"explicit: {unknowns} = f({inputs}), {'linear' if linear else 'not linear'}"
+    k = len(model.unknowns)
+    what = f"unknown {unknowns}" if k == 1 else f"{k} coupled unknowns {unknowns}"
+    return f"pointwise: {what} at every point, {'linear' if model.linear else 'not linear'} in {unknowns}; of {inputs}"
+
+
+def _solver(model: Model, program: Program) -> str:
+    k = len(model.unknowns)
+    names = ", ".join(program.unknown_names)
+    if model.explicit:
+        return "none: f is evaluated"
+    if model.linear:
+        return f"linear in {names}: solved once, " + ("one division" if k == 1 else f"{k} x {k} block by pivoted LU")
+    if k > 1:
+        bounded = ", kept inside the bounds" if program.bounded else ""
+        return f"damped Newton, {k} x {k} block per point by pivoted LU{bounded}"
+    if not program.bounded:
+        return "damped Newton, packs of points"
+    lower, upper = model.lower[0], model.upper[0]
+    if upper == sp.oo:
+        where = f"above {lower}"
+    elif lower == -sp.oo:
+        where = f"below {upper}"
+    else:
+        where = f"between {lower} and {upper}"
+    return f"damped Newton, packs of points, bracketing safeguard {where}"
+
+
+def _adjoint(model: Model) -> str:
+    wanted = model.spec.adjoint
+    k = len(model.unknowns)
+    if model.explicit:
+        return "none to solve: dJ/dx = f_x^T dJ/dy"
+    if wanted == "gmres":
+        return "gmres: ATen, one autograd product F_y^T u per step"
+    how = "one division by F_y per point" if k == 1 else f"transposed {k} x {k} block by pivoted LU"
+    return f"direct{' (auto)' if wanted == 'auto' else ''}: {how}"
+
+
+def _operations(model: Model, program: Program) -> tuple[tuple[str, int], ...]:
+    derivatives = [d for row in (*model.by_unknown, *model.by_input) for d in row]
+    solving = program.values if model.explicit else program.linearisation
+    return (
+        ("residual", sum(int(sp.count_ops(e)) for e in model.residuals)),
+        ("derivatives", sum(int(sp.count_ops(d)) for d in derivatives)),
+        ("generated_per_point", _count(program.prologue)),
+        ("generated_per_iteration", _count(solving)),
+        ("generated_gradient", _count(program.adjoint.before) + _count(program.adjoint.after)),
+    )
+
+
+def _costs(shown: Summary) -> str:
+    count = dict(shown.operations)
+    f = "f" if shown.model.explicit else "F"
+    each = "evaluation" if shown.model.explicit or shown.model.linear else "iteration"
+    return (
+        f"{f} {count['residual']}, its derivatives {count['derivatives']}; with what they share computed once: "
+        f"{count['generated_per_point']} per point, {count['generated_per_iteration']} per {each}, "
+        f"{count['generated_gradient']} for the gradient"
+    )
+
+
+def _count(code: Code) -> int:
+    return sum(len(_OPERATION.findall(text)) for text in (*code.lines, *code.results))
+
+
+def text(shown: Summary) -> str:
+    """Set a summary for a terminal."""
+    m = shown.model
+    width = max(shutil.get_terminal_size().columns, 40)
+    unicode = _can_unicode()
+    name = m.spec.name
+    doc = " ".join(m.spec.doc.split())
+    parts = textwrap.wrap(f"{name}: {doc}" if doc else name, width)
+    for label, value in _formulas(m):
+        parts += ["", textwrap.indent(_pretty(label, value, width - 2, unicode=unicode), "  ")]
+    facts = [*shown.facts, ("operations", _costs(shown))]
+    facts += [("warning", warning) for warning in shown.warnings]
+    column = max(len(heading) for heading, _ in facts) + 2
+    parts.append("")
+    for heading, sentence in facts:
+        parts += textwrap.wrap(
+            sentence, width, initial_indent=heading.ljust(column), subsequent_indent=" " * column, break_on_hyphens=False
+        )
+    return "\n".join(parts)
+
+
+def _formulas(model: Model) -> list[tuple[str, sp.Basic]]:
+    """Return what is worth seeing in two dimensions, with its name."""
+    auxiliary = [(name, value) for (name, _), value in zip(model.spec.auxiliary, model.auxiliary, strict=True)]
+    if model.explicit:
+        values = list(zip((s.name for s in model.unknowns), model.residuals, strict=True))
+        return [*values, ("f_x", _matrix(model.by_input)), *auxiliary]
+    residual = _matrix(tuple((e,) for e in model.residuals))
+    return [("F", residual), ("F_y", _matrix(model.by_unknown)), ("F_x", _matrix(model.by_input)), *auxiliary]
+
+
+def _matrix(rows: Matrix) -> sp.Basic:
+    return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else sp.ImmutableMatrix(rows)
+
+
+def _pretty(label: str, value: sp.Basic, width: int, *, unicode: bool) -> str:
+    # SymPy would lower the x of F_x, for which Unicode has a sign, and not the y of F_y.
+    equation = sp.Eq(sp.Symbol(label.replace("_", "\0")), value, evaluate=False)
+    lines = sp.pretty(equation, use_unicode=unicode, num_columns=max(width, 20)).replace("\0", "_").splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _can_unicode() -> bool:
+    try:
+        "√π⎛⎞⎡⎤─²".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

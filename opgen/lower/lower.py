@@ -1,0 +1,183 @@
+"""Model -> Program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import sympy as sp
+from sympy.printing.pycode import MpmathPrinter
+
+from opgen.analyse.calculus import Magnitude
+from opgen.analyse.model import Model
+from opgen.errors import UnsupportedError
+from opgen.lower.aten import aten_lines
+from opgen.lower.cxx import Code, Emitter, invariants
+from opgen.lower.graph import Graph, Node
+from opgen.lower.names import identifiers
+from opgen.lower.program import Adjoint, Aten, Mathematics, Program
+
+
+def lower(model: Model) -> Program:
+    """Turn formulas into code, sharing what a residual and its derivatives have in common.
+
+    Raises:
+        UnsupportedError: a function cannot be generated; the message names it.
+    """
+    try:
+        return _Lowering(model).program()
+    except UnsupportedError as error:
+        message = str(error)
+        raise (error if message.startswith(model.spec.name) else UnsupportedError(f"{model.spec.name}: {message}")) from None
+
+
+class _Lowering:
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        auxiliary_names = tuple(name for name, _ in model.spec.auxiliary)
+        display = (*(s.name for s in model.inputs), *(s.name for s in model.unknowns), *auxiliary_names)
+        spelled = identifiers(display)
+        n, k = len(model.inputs), len(model.unknowns)
+        self.inputs, self.unknowns, self.auxiliaries = spelled[:n], spelled[n : n + k], spelled[n + k :]
+        self.display = display
+        self.names = dict(zip((*model.inputs, *model.unknowns), spelled, strict=False))
+        # Symbols that only generated code knows: cotangents g, adjoint u, cotangents v of the residual.
+        self.g = self._array("cotangents", k + len(model.auxiliary))
+        self.u = self._array("solution", k)
+        self.y = self._array("unknowns", k)
+
+    def _array(self, name: str, size: int) -> tuple[sp.Symbol, ...]:
+        made = tuple(sp.Dummy(f"{name}{i}", real=True) for i in range(size))
+        self.names.update({s: f"{name}[{i}]" for i, s in enumerate(made)})
+        return made
+
+    def program(self) -> Program:
+        m = self.model
+        n, k = len(m.inputs), len(m.unknowns)
+        graph = Graph(self.names, m.inputs)
+        flat = (*m.residuals, *(d for row in m.by_unknown for d in row), *m.scale)
+        solving = [graph(e) for e in (() if m.explicit else flat)]
+        guess = [graph(e) for e in (() if m.explicit else m.guess)]
+        ends = [graph(e) for e in (() if m.explicit else (*m.lower, *m.upper))] if m.bounded else []
+        auxiliary = [graph(e) for e in m.auxiliary]
+        residual = [graph(e) for e in self._residual()]
+        known = invariants((*solving, *guess, *ends, *auxiliary), frozenset(self.inputs))
+        # Counted twice, so that each gets a name: these are the fields of the prologue.
+        prologue = Emitter((*known, *known), {}, "c").code(known)
+        fields = dict(zip(known, prologue.results, strict=True))
+        math = self._mathematics()
+        return Program(
+            name=m.spec.name,
+            doc=m.spec.doc,
+            kind=m.kind,
+            explicit=m.explicit,
+            linear=m.linear,
+            bounded=m.bounded and not m.explicit,
+            open=m.open,
+            max_iterations=m.spec.max_iterations,
+            tol=m.spec.tol,
+            adjoint_default=m.spec.adjoint,
+            inputs=self.inputs,
+            unknowns=self.unknowns,
+            auxiliaries=self.auxiliaries,
+            input_names=self.display[:n],
+            unknown_names=self.display[n : n + k],
+            auxiliary_names=self.display[n + k :],
+            prologue=prologue,
+            fields=(*self.inputs, *prologue.results),
+            guess=_code(guess, fields),
+            bounds=_code(ends, fields),
+            values=_code([graph(e) for e in m.residuals], fields) if m.explicit else Code((), ()),
+            linearisation=_code(solving, fields),
+            residual=_code(residual, fields),
+            auxiliary=_code(auxiliary, fields),
+            adjoint=self._adjoint(),
+            residual_pullback=self._residual_pullback(),
+            aten=self._aten(),
+            mathematics=math,
+            sample=m.sample,
+            sample_given=all(s is not None for s in m.spec.sample),
+            digest=self._digest(math),
+        )
+
+    def _residual(self) -> tuple[sp.Expr, ...]:
+        m = self.model
+        if m.explicit:
+            return tuple(y - f for y, f in zip(m.unknowns, m.residuals, strict=True))
+        return m.residuals
+
+    def _adjoint(self) -> Adjoint:
+        """dJ/dx = -u^T F_x + a_x^T h with F_y^T u = g + a_y^T h; for y = f(x), u = -(g + a_y^T h)."""
+        m = self.model
+        k, n = len(m.unknowns), len(m.inputs)
+        graph = Graph(self.names)
+        h = self.g[k:]
+        right = [
+            self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)
+        ]
+        transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
+        sign = 1 if m.explicit else -1
+        gradient = [
+            sign * sp.Add(*(self.u[i] * m.by_input[i][j] for i in range(k)))
+            + sp.Add(*(h[q] * row[j] for q, row in enumerate(m.auxiliary_by_input)))
+            for j in range(n)
+        ]
+        before = [graph(e) for e in (*transposed, *right)]
+        after = [graph(e) for e in gradient]
+        emitter = Emitter((*before, *after), {}, "t")
+        return Adjoint(emitter.code(before), emitter.code(after))
+
+    def _residual_pullback(self) -> Code:
+        m = self.model
+        k = len(m.unknowns)
+        v = self.g[:k]
+        graph = Graph(self.names)
+        if m.explicit:
+            by_input = [-sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
+            by_unknown: list[sp.Expr] = list(v)
+        else:
+            by_input = [sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
+            by_unknown = [sp.Add(*(v[i] * m.by_unknown[i][j] for i in range(k))) for j in range(k)]
+        nodes = [graph(e) for e in (*by_input, *by_unknown)]
+        return Emitter(nodes, {}, "t").code(nodes)
+
+    def _aten(self) -> Aten:
+        m = self.model
+        return Aten(aten_lines(m.residuals, self.names), aten_lines(m.auxiliary, self.names))
+
+    def _mathematics(self) -> Mathematics:
+        m = self.model
+        equations = tuple(
+            f"{y} = {sp.sstr(e)}" if m.explicit else f"{sp.sstr(e)} = 0"
+            for y, e in zip(self.display[len(m.inputs) :], m.residuals, strict=False)
+        )
+        bounds = tuple(
+            f"{sp.sstr(lo)} {'<' if is_open else '<='} {y.name} {'<' if is_open else '<='} {sp.sstr(hi)}"
+            for lo, hi, y, is_open in zip(m.lower, m.upper, m.unknowns, m.open, strict=True)
+            if m.bounded and not m.explicit and (lo != -sp.oo or hi != sp.oo)
+        )
+        return Mathematics(
+            equations=equations,
+            latex=tuple(sp.latex(e) for e in m.residuals),
+            guess=() if m.explicit else tuple(sp.sstr(g) for g in m.guess),
+            bounds=bounds,
+            mpmath_residual=tuple(self._mpmath(e) for e in self._residual()),
+            mpmath_exact=tuple(None if e is None else self._mpmath(e) for e in m.exact),
+            mpmath_auxiliary=tuple(self._mpmath(e) for e in m.auxiliary),
+        )
+
+    def _mpmath(self, e: sp.Expr) -> str:
+        spelled = e.xreplace({s: sp.Symbol(name, real=True) for s, name in self.names.items()})
+        printer = MpmathPrinter({"fully_qualified_modules": False, "allow_unknown_functions": True})
+        # Rational numbers stay exact up to the precision of the check.
+        return str(printer.doprint(spelled.replace(Magnitude, sp.Abs)))
+
+    def _digest(self, math: Mathematics) -> str:
+        m = self.model
+        parts = [m.spec.name, m.kind, *map(sp.srepr, (*m.residuals, *m.guess, *m.lower, *m.upper, *m.auxiliary))]
+        parts += [str(m.open), str(m.spec.max_iterations), str(m.spec.tol), *self.display, *math.equations]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _code(nodes: Sequence[Node], named: dict[Node, str]) -> Code:
+    return Emitter(nodes, named, "t").code(nodes)

@@ -1,0 +1,77 @@
+"""What generated code computes, as text: nothing of SymPy is left here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opgen.lower.aten import AtenCode
+from opgen.lower.cxx import Code
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The two halves of the direct adjoint, between which the adjoint system is solved."""
+
+    before: Code  # results: F_y transposed row by row, then the right-hand side
+    after: Code  # results: dJ/dx
+
+
+@dataclass(frozen=True)
+class Aten:
+    """The residual in ATen C++."""
+
+    residual: AtenCode
+    auxiliary: AtenCode
+
+
+@dataclass(frozen=True)
+class Mathematics:
+    """The formulas as a reader sees them, and as mpmath computes them."""
+
+    equations: tuple[str, ...]  # plain text, "x**2 - y**3/(x + 1) = 0"
+    latex: tuple[str, ...]
+    guess: tuple[str, ...]
+    bounds: tuple[str, ...]
+    mpmath_residual: tuple[str, ...]
+    mpmath_exact: tuple[str | None, ...]
+    mpmath_auxiliary: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One operator, ready to be rendered.
+
+    Identifiers are valid in C++ and Python; names are the user's own.
+    """
+
+    name: str
+    doc: str
+    kind: str
+    explicit: bool
+    linear: bool
+    bounded: bool
+    open: tuple[bool, ...]
+    max_iterations: int
+    tol: float | None
+    adjoint_default: str
+    inputs: tuple[str, ...]
+    unknowns: tuple[str, ...]
+    auxiliaries: tuple[str, ...]
+    input_names: tuple[str, ...]
+    unknown_names: tuple[str, ...]
+    auxiliary_names: tuple[str, ...]
+    prologue: Code  # results: names of the values that depend on the inputs alone
+    fields: tuple[str, ...]  # the inputs, then these
+    guess: Code
+    bounds: Code  # results: lower ends, then upper ends
+    values: Code  # explicit operators: f(x)
+    linearisation: Code  # results: F, F_y row by row, scale
+    residual: Code
+    auxiliary: Code
+    adjoint: Adjoint
+    residual_pullback: Code  # results: v^T F_x, then v^T F_y
+    aten: Aten
+    mathematics: Mathematics
+    sample: tuple[tuple[float, float], ...]
+    sample_given: bool
+    digest: str  # of the mathematics: two operators of one digest compute the same

@@ -1,0 +1,305 @@
+"""What templates see: every decision is already made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opgen import __version__
+from opgen.lower.cxx import Code, string
+from opgen.lower.names import fields
+from opgen.lower.program import Adjoint, Program
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a matrix."""
+
+    row: int
+    column: int
+    text: str
+
+
+@dataclass(frozen=True)
+class KernelView:
+    """The holes of kernel.cc and tf_op.cc."""
+
+    banner: tuple[str, ...]
+    equations: tuple[str, ...]
+    type: str
+    name_literal: str
+    registered_name: str
+    jacobian_name: str
+    input_literals: tuple[str, ...]
+    inputs: tuple[str, ...]
+    unknowns: tuple[str, ...]
+    auxiliaries: tuple[str, ...]
+    registers: int
+    explicit_operator: bool
+    bounded_operator: bool
+    explicit: str
+    linear: str
+    bounded: str
+    open: tuple[str, ...]
+    max_iterations: int
+    tol: str
+    fields: tuple[str, ...]
+    prologue: Code
+    values: Code
+    guess: Code
+    bounds: Code
+    linearisation: Code
+    linearisation_residual: tuple[str, ...]
+    linearisation_jacobian: tuple[Entry, ...]
+    linearisation_scale: tuple[str, ...]
+    residual: Code
+    auxiliary: Code
+    adjoint: Adjoint
+    adjoint_transposed: tuple[tuple[str, ...], ...]
+    adjoint_right: tuple[str, ...]
+    residual_pullback: Code
+
+
+def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
+    """Fit a program to the kernel's template."""
+    k = len(program.unknowns)
+    results = program.linearisation.results
+    before = program.adjoint.before.results
+    square = 0 if program.explicit else k * k
+    return KernelView(
+        banner=banner,
+        equations=tuple(_comment(e) for e in program.mathematics.equations),
+        type=type_name(program.name),
+        name_literal=string(program.name),
+        registered_name=registered_name(program),
+        jacobian_name="dF/d" + "".join(program.unknown_names) if k == 1 else "F_y",
+        input_literals=tuple(map(string, program.input_names)),
+        inputs=program.inputs,
+        unknowns=program.unknowns,
+        auxiliaries=program.auxiliaries,
+        registers=4 if k == 1 else 2 if k <= 3 else 1,
+        explicit_operator=program.explicit,
+        bounded_operator=program.bounded,
+        explicit=_bool(program.explicit),
+        linear=_bool(program.linear),
+        bounded=_bool(program.bounded),
+        open=tuple(map(_bool, program.open)),
+        max_iterations=program.max_iterations,
+        tol=repr(program.tol or 0.0),
+        fields=program.fields,
+        prologue=program.prologue,
+        values=program.values,
+        guess=program.guess,
+        bounds=program.bounds,
+        linearisation=program.linearisation,
+        linearisation_residual=results[:k],
+        linearisation_jacobian=tuple(Entry(i // k, i % k, t) for i, t in enumerate(results[k : k + k * k])),
+        linearisation_scale=results[k + k * k :],
+        residual=program.residual,
+        auxiliary=program.auxiliary,
+        adjoint=program.adjoint,
+        adjoint_transposed=tuple(before[i * k : (i + 1) * k] for i in range(square // k if k else 0)),
+        adjoint_right=before[square:],
+        residual_pullback=program.residual_pullback,
+    )
+
+
+def type_name(op: str) -> str:
+    """Spell an operator's name as a C++ type: cube_root -> CubeRoot."""
+    return "".join(part[:1].upper() + part[1:] for part in op.split("_")) or "Operator"
+
+
+def registered_name(program: Program) -> str:
+    """Name the TensorFlow operators: two residuals of one name never share a registration."""
+    ascii_only = "".join(c for c in type_name(program.name) if c.isascii() and c.isalnum())
+    return f"Opgen{ascii_only}{program.digest[:8]}"
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _comment(text: str) -> str:
+    """Keep user text inside its comment line: no line break, no line continuation."""
+    return " ".join(text.split()).rstrip("\\")
+
+
+@dataclass(frozen=True)
+class AtenView:
+    """The holes of aten_adjoint.cc."""
+
+    banner: tuple[str, ...]
+    op: str
+    formula: str
+    name_literal: str
+    inputs: tuple[str, ...]
+    unknowns: tuple[str, ...]
+    auxiliaries: tuple[str, ...]
+    input_names: tuple[str, ...]
+    explicit: bool
+    linear: bool
+    residual_lines: tuple[str, ...]
+    residual_results: tuple[str, ...]
+    auxiliary_lines: tuple[str, ...]
+    auxiliary_results: tuple[str, ...]
+    headers: tuple[str, ...]
+
+
+def aten_view(program: Program, banner: tuple[str, ...]) -> AtenView:
+    """Fit a program to the template of the ATen adjoint."""
+    residual, auxiliary = program.aten.residual, program.aten.auxiliary
+    return AtenView(
+        banner=banner,
+        op=program.name,
+        formula=_comment("; ".join(program.mathematics.equations)),
+        name_literal=string(program.name),
+        inputs=program.inputs,
+        unknowns=program.unknowns,
+        auxiliaries=program.auxiliaries,
+        input_names=tuple(string(name)[1:-1] for name in program.input_names),
+        explicit=program.explicit,
+        linear=program.linear,
+        residual_lines=residual.lines,
+        residual_results=residual.results,
+        auxiliary_lines=auxiliary.lines,
+        auxiliary_results=auxiliary.results,
+        headers=tuple(sorted({*residual.headers, *auxiliary.headers})),
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the generated tests know of one operator."""
+
+    sample: tuple[tuple[float, float], ...]
+    sample_given: bool
+    residual: tuple[str, ...]  # Python text over mpmath's functions
+    exact: tuple[str | None, ...]
+    auxiliary: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PackageView:
+    """The holes of the package's Python files and README."""
+
+    docstring: str
+    function: str
+    function_docstring: str
+    name: str
+    title: str
+    equations: tuple[str, ...]
+    guess: tuple[str, ...]
+    bounds: tuple[str, ...]
+    method: tuple[str, ...]
+    call: str
+    targets: tuple[str, ...]
+    tensorflow: bool
+    input_names: tuple[str, ...]
+    unknown_names: tuple[str, ...]
+    auxiliary_names: tuple[str, ...]
+    inputs: tuple[str, ...]
+    unknowns: tuple[str, ...]
+    values_type: str
+    value_fields: tuple[str, ...]
+    explicit_operator: bool
+    several: bool
+    default_tol: float | None
+    max_iterations: int
+    default_adjoint: str
+    registered_name: str
+    check: Check
+
+
+def package_view(program: Program, targets: tuple[str, ...]) -> PackageView:
+    """Fit a program to the templates of the Python package."""
+    what = "; ".join(program.mathematics.equations)
+    outputs = fields((*program.unknown_names, *program.auxiliary_names))
+    first = _docstring_text(program.doc.strip().splitlines()[0] if program.doc.strip() else f"Solve {what}.")
+    return PackageView(
+        docstring=f'"""{_docstring_text(program.name)}: {_docstring_text(what)}\n\n{banner_text(program)}\n"""',
+        function=program.name,
+        function_docstring=_function_docstring(program, first),
+        name=program.name,
+        title=first,
+        equations=program.mathematics.equations,
+        guess=program.mathematics.guess,
+        bounds=program.mathematics.bounds,
+        method=_method(program),
+        call=f"{program.name}({', '.join(program.inputs)})",
+        targets=targets,
+        tensorflow="tf" in targets,
+        input_names=program.input_names,
+        unknown_names=program.unknown_names,
+        auxiliary_names=program.auxiliary_names,
+        inputs=program.inputs,
+        unknowns=program.unknowns,
+        values_type=f"{type_name(program.name)}Values",
+        value_fields=outputs,
+        explicit_operator=program.explicit,
+        several=len(outputs) > 1,
+        default_tol=program.tol,
+        max_iterations=program.max_iterations,
+        default_adjoint="direct" if program.adjoint_default == "auto" else program.adjoint_default,
+        registered_name=registered_name(program),
+        check=Check(
+            sample=program.sample,
+            sample_given=program.sample_given,
+            residual=program.mathematics.mpmath_residual,
+            exact=program.mathematics.mpmath_exact,
+            auxiliary=program.mathematics.mpmath_auxiliary,
+        ),
+    )
+
+
+def banner_text(program: Program) -> str:
+    """Say what made a Python file."""
+    return f"Generated by opgen {__version__} from the operator {program.name} (digest {program.digest[:16]})."
+
+
+def _docstring_text(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _function_docstring(program: Program, first: str) -> str:
+    inputs = ", ".join(_docstring_text(n) for n in program.input_names)
+    outputs = ", ".join(_docstring_text(n) for n in (*program.unknown_names, *program.auxiliary_names))
+    return "\n    ".join(
+        (
+            f'"""{first}',
+            "",
+            "Args:",
+            f"    inputs: {inputs}: tensors of one dtype, float32 or float64, that broadcast; Python numbers follow.",
+            "    initial: where the iteration starts, like the unknowns; no gradient flows through it.",
+            "    tol: on the residual, relative to the size of its terms.",
+            f"    max_iterations: at most so many; {program.max_iterations} by default.",
+            '    adjoint: "direct" (generated derivatives), "gmres" (matrix-free, PyTorch\'s autograd) or "auto".',
+            '    on_failure: "raise", "nan" or "keep", for points that fail.',
+            "",
+            "Returns:",
+            f"    {outputs}, of the broadcast shape of the inputs; several as a named tuple.",
+            '"""',
+        )
+    )
+
+
+def _method(program: Program) -> tuple[str, ...]:
+    k = len(program.unknowns)
+    if program.explicit:
+        return ("It is a formula of its inputs: nothing is solved.",)
+    if program.linear:
+        solved = "It is linear in the unknown: one Newton step from zero solves it, and the residual is checked."
+    else:
+        solved = (
+            "Newton's method, many points at once in vector registers, each with its own convergence: the step is cut "
+            "while the residual does not fall."
+        )
+    stubborn = (
+        "A point that resists is solved by itself, between two points where F changes sign if there are any."
+        if k == 1
+        else "A point that resists is solved by itself with the method of Levenberg and Marquardt."
+    )
+    block = "a division" if k == 1 else f"a {k} x {k} system by pivoted LU"
+    adjoint = (
+        f'The gradient is dJ/dx = -u^T F_x with F_y^T u = dJ/dy: {block} at every point ("direct"), or GMRES on products '
+        'that PyTorch\'s autograd makes of the residual ("gmres").'
+    )
+    return (solved, adjoint) if program.linear else (solved, stubborn, adjoint)

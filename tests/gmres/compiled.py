@@ -1,0 +1,278 @@
+"""Compile what the GMRES and ATen tests need, once for all of them, and call it by ctypes.
+
+Objects are kept in the folder for temporary files under the digest of what they were made of, so that neither a second
+run nor a second worker compiles anything again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from opgen.lower.aten import aten_lines
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+INCLUDE = ROOT / "opgen" / "include"
+MESSAGE_SIZE = 1024
+RAISE, NAN, KEEP = range(3)
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+# Compiling.
+
+
+@cache
+def torch_folder() -> Path:
+    """Find PyTorch without importing it, or skip the test."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("PyTorch is not installed")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@cache
+def compiler() -> str:
+    """Find the compiler, or skip the test."""
+    found = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if not found:
+        pytest.skip("there is no C++ compiler")
+    return found
+
+
+def aten_flags() -> tuple[str, ...]:
+    include = torch_folder() / "include"
+    return ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}",
+            "-DAT_PER_OPERATOR_HEADERS", "-isystem", str(include))  # fmt: skip
+
+
+def made(name: str, command: Sequence[str], *texts: str) -> Path:
+    """Run a compiler command whose result depends on it and on ``texts``, unless it ran before."""
+    key = hashlib.sha256("\0".join([*command, *texts]).encode()).hexdigest()[:24]
+    folder = Path(tempfile.gettempdir()) / f"opgen-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{key}-{name}"
+    if not target.exists():
+        aside = folder / f"{os.getpid()}-{name}"
+        done = subprocess.run([*command, "-o", str(aside)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AssertionError(f"{' '.join(command)}\n{done.stderr[:4000]}")
+        aside.rename(target)
+    return target
+
+
+@cache
+def headers() -> str:
+    return "\0".join(path.read_text() for path in sorted((INCLUDE / "opgen").glob("*.h")) if _ours(path))
+
+
+def _ours(path: Path) -> bool:
+    return path.name.startswith("aten_") or path.name in ("abi.h", "gmres.h")
+
+
+def compiled(source: Path, *flags: str, texts: Sequence[str] = ()) -> Path:
+    """Compile one C++ file against ATen."""
+    command = [compiler(), *aten_flags(), *flags, "-c", str(source)]
+    return made(source.stem + ".o", command, source.read_text(), headers(), *texts)
+
+
+def linked(name: str, *objects: Path) -> Path:
+    lib = torch_folder() / "lib"
+    command = [compiler(), "-shared", *map(str, objects), f"-L{lib}", "-ltorch_cpu", "-lc10", "-Wl,-z,defs"]
+    return made(f"{name}.so", command)
+
+
+def loaded(library: Path) -> ctypes.CDLL:
+    for name in ("libc10.so", "libtorch_cpu.so"):
+        ctypes.CDLL(str(torch_folder() / "lib" / name))
+    return ctypes.CDLL(str(library))
+
+
+@cache
+def runtime() -> Path:
+    return compiled(ROOT / "opgen" / "runtime" / "aten_runtime.cc")
+
+
+@cache
+def driver() -> ctypes.CDLL:
+    library = loaded(linked("driver", compiled(HERE / "driver.cc")))
+    library.gmres_advice.restype = ctypes.c_char_p
+    return library
+
+
+# Operators.
+
+
+@dataclass(frozen=True)
+class AtenView:
+    """What the template of an operator's ATen file is given."""
+
+    banner: tuple[str, ...]
+    op: str
+    formula: str
+    inputs: tuple[str, ...]
+    unknowns: tuple[str, ...]
+    auxiliaries: tuple[str, ...]
+    input_names: tuple[str, ...]
+    explicit: bool
+    linear: bool
+    residual_lines: tuple[str, ...]
+    residual_results: tuple[str, ...]
+    auxiliary_lines: tuple[str, ...]
+    auxiliary_results: tuple[str, ...]
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A residual, or with ``explicit`` a function, over symbols whose names are good C++."""
+
+    name: str
+    equations: tuple[sp.Expr, ...]
+    inputs: tuple[sp.Symbol, ...]
+    unknowns: tuple[sp.Symbol, ...] = ()
+    auxiliaries: tuple[tuple[str, sp.Expr], ...] = ()
+    explicit: bool = False
+
+    def source(self) -> str:
+        """Render the operator's ATen file."""
+        names = {symbol: symbol.name for symbol in (*self.inputs, *self.unknowns)}
+        main = aten_lines(self.equations, names)
+        aux = aten_lines([expr for _, expr in self.auxiliaries], names)
+        outputs = tuple(f"y{i}" for i in range(len(self.equations))) if self.explicit else ()
+        view = AtenView(
+            banner=("Made by a test.",),
+            op=self.name,
+            formula="; ".join(map(str, self.equations))[:100],
+            inputs=tuple(s.name for s in self.inputs),
+            unknowns=outputs or tuple(s.name for s in self.unknowns),
+            auxiliaries=tuple(name for name, _ in self.auxiliaries),
+            input_names=tuple(s.name for s in self.inputs),
+            explicit=self.explicit,
+            linear=False,
+            residual_lines=main.lines,
+            residual_results=main.results,
+            auxiliary_lines=aux.lines,
+            auxiliary_results=aux.results,
+            headers=tuple(sorted({*main.headers, *aux.headers})),
+        )
+        environment = Environment(
+            loader=FileSystemLoader(ROOT / "templates" / "src"), undefined=StrictUndefined, autoescape=False,
+            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        )  # fmt: skip
+        return environment.get_template("aten_adjoint.cc.jinja").render(vars(view))
+
+
+def written(name: str, text: str) -> Path:
+    """Keep a generated source under its digest, so that its path, too, is the same in every run."""
+    folder = Path(tempfile.gettempdir()) / f"opgen-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}-{name}"
+    if not path.exists():
+        aside = folder / f"{os.getpid()}-{name}"
+        aside.write_text(text)
+        aside.rename(path)
+    return path
+
+
+def adjoint_library(operator: Operator) -> Path:
+    """Build one operator as opgen does: its own file and the runtime."""
+    return linked(operator.name, compiled(written(f"{operator.name}.cc", operator.source())), runtime())
+
+
+@cache
+def adjoint_function(operators: tuple[Operator, ...], name: str) -> Any:
+    """Build several operators in one go, each in a namespace of its own, and return the adjoint of one."""
+    sources = {operator.name: operator.source() for operator in operators}
+    includes = sorted({line for text in sources.values() for line in re.findall(r"^#include .*$", text, re.MULTILINE)})
+    parts = ["\n".join(includes)]
+    for op, text in sources.items():
+        body = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE).replace("opgen_aten_adjoint(", f"adjoint_{op}(")
+        parts.append(f"namespace of_{op} {{\n{body}}}\n")
+    source = written("operators.cc", "\n".join(parts))
+    return loaded(linked("operators", compiled(source), runtime()))[f"adjoint_{name}"]
+
+
+# Calling.
+
+
+class Points(ctypes.Structure):
+    _fields_ = (("dtype", ctypes.c_int32), ("rank", ctypes.c_int32), ("shape", ctypes.POINTER(ctypes.c_int64)))
+
+
+class Operand(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("strides", ctypes.POINTER(ctypes.c_int64)))
+
+
+class Options(ctypes.Structure):
+    _fields_ = (("tol", ctypes.c_double), ("max_iterations", ctypes.c_int64), ("on_failure", ctypes.c_int32),
+                ("threads", ctypes.c_int32))  # fmt: skip
+
+
+class Report(ctypes.Structure):
+    _fields_ = (("failed", ctypes.c_int64), ("first", ctypes.c_int64), ("message", ctypes.c_char * MESSAGE_SIZE))
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What an adjoint call gave back."""
+
+    values: tuple[Array | None, ...]
+    status: int
+    failed: int
+    first: int
+    message: str
+
+
+def adjoint(
+    function: Any,
+    inputs: Sequence[Array],
+    unknowns: Sequence[Array | None],
+    cotangents: Sequence[Array | None],
+    policy: int = RAISE,
+    tol: float = 0.0,
+    wanted: Sequence[bool] | None = None,
+) -> Gradients:
+    """Call an adjoint with NumPy arrays that broadcast to the points."""
+    shape = np.broadcast_shapes(*(x.shape for x in inputs))
+    dtype = inputs[0].dtype
+    keep: list[Any] = []
+
+    def operand(array: Array | None) -> Operand:
+        if array is None:
+            return Operand(None, None)
+        view = np.broadcast_to(array, shape)
+        strides = (ctypes.c_int64 * max(1, len(shape)))(*(s // dtype.itemsize for s in view.strides))
+        keep.extend([array, strides])
+        return Operand(array.ctypes.data, ctypes.cast(strides, ctypes.POINTER(ctypes.c_int64)))
+
+    def operands(arrays: Sequence[Array | None]) -> Any:
+        return (Operand * max(1, len(arrays)))(*map(operand, arrays))
+
+    extents = (ctypes.c_int64 * max(1, len(shape)))(*shape)
+    points = Points(int(dtype == np.float64), len(shape), ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)))
+    asked = wanted or [True] * len(inputs)
+    values = tuple(np.full(x.shape, 7.0, dtype) if ask else None for x, ask in zip(inputs, asked, strict=True))
+    options, report = Options(tol, 0, policy, 0), Report()
+    status = function(
+        ctypes.byref(points), operands(inputs), operands(unknowns), operands(cotangents), operands(values),
+        ctypes.byref(options), ctypes.byref(report),
+    )  # fmt: skip
+    return Gradients(values, status, report.failed, report.first, report.message.decode())
