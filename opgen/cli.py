@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -23,6 +24,8 @@ from opgen.commands.test import test
 from opgen.errors import CompileError, OpgenError
 
 OWN_FAULT, MISUSE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+# How typer ends the sentence about a misspelt word.
+_NEAR = re.compile(r"[ .]*\(?(?:Possible options:|Did you mean) ([^)?]+)\)?\??")
 
 app = typer.Typer(
     help="Turn a SymPy residual F(x, y) = 0 into a differentiable operator for TensorFlow, PyTorch, JAX and NumPy.",
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt as stop:
-        note(f"opgen: interrupted; {stop or 'nothing was changed'}")
+        note(f"opgen: interrupted; {str(stop) or 'nothing was changed'}")
         return INTERRUPTED
     except Exception as error:
         if debug:
@@ -111,8 +114,9 @@ def _explain(error: Exception, debug: bool) -> tuple[str, int]:
     message = getattr(error, "format_message", None)  # Typer's errors; where it keeps their class has changed
     if message is not None:
         context = getattr(error, "ctx", None)
-        text = str(message()).replace(". D", "; d").rstrip(". ")
+        text = _NEAR.sub(lambda near: f"; did you mean {near[1].replace(', ', ' or ')}?", str(message())).rstrip(". ")
         advice = "" if text.endswith("?") else f"; see {context.command_path if context else 'opgen'} --help"
         return f"{text[:1].lower()}{text[1:]}{advice}", MISUSE
     again = "" if debug else "; please report it with what this command prints with --debug"
-    return f"unexpected {type(error).__name__}: {error}{again}", OWN_FAULT
+    said = f": {error}" if str(error) else ""
+    return f"unexpected {type(error).__name__}{said}{again}", OWN_FAULT

@@ -43,6 +43,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Generate and compile the operators of residual files; do nothing when nothing changed."""
+    from opgen import pipeline
     from opgen.commands.chain import check_source, load, trace
     from opgen.errors import CompileError
 
@@ -55,8 +56,6 @@ def build(
                 for spec in load(file, expr, name, unknown).specs:
                     trace(spec)
             with Progress(verbose=verbose, quiet=as_json) as progress:
-                from opgen import pipeline  # after the checks: it takes SymPy half a second
-
                 built = pipeline.build(
                     file if file is not None else expr or "",
                     text=file is None,
@@ -66,6 +65,7 @@ def build(
                     targets=targets,
                     force=force,
                     progress=progress,
+                    verbose=verbose,
                 )
             made += built
             if not as_json:
@@ -106,14 +106,14 @@ def chosen(words: list[str] | None) -> tuple[str, ...] | None:
 def _report(built: Built, verbose: bool) -> None:
     """Say what was done with an operator, and why."""
     if built.reasons:
-        say(f"{built.name}: built in {built.seconds:.1f} s ({built.folder}): {', '.join(built.reasons)}")
+        say(f"{built.name}: built in {built.seconds:.1f} s ({built.folder}): {'; '.join(built.reasons)}")
     else:
         say(f"{built.name}: current")
     for remark in built.notes:
         note(f"{built.name}: {remark}")
     if verbose:
         for library in built.libraries:
-            note(f"{built.name}: {library}")
+            note(f"{built.name}: {built.folder / 'lib' / library}")
 
 
 def _as_json(built: Built) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _as_json(built: Built) -> dict[str, Any]:
         "folder": str(built.folder),
         "built": bool(built.reasons),
         "reasons": list(built.reasons),
-        "libraries": [str(library) for library in built.libraries],
+        "libraries": list(built.libraries),
         "seconds": round(built.seconds, 3),
         "notes": list(built.notes),
     }

@@ -68,7 +68,9 @@ def init(
         raise UsageError(f"name '{name}' is not a Python identifier", "use letters, digits and _")
     file = Path(f"{operator}.py")
     if not file.exists() and find_spec(operator) is not None:
-        raise UsageError(f"'{file}' would hide the module '{operator}' from programs in this folder", "choose another name")
+        raise UsageError(
+            f"'{file}' would hide the module '{operator}' from programs in this folder", "choose another name"
+        )
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(START)

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,12 +120,16 @@ def _operations(model: Model, program: Program) -> tuple[tuple[str, int], ...]:
     derivatives = [d for row in (*model.by_unknown, *model.by_input) for d in row]
     solving = program.values if model.explicit else program.linearisation
     return (
-        ("residual", sum(int(sp.count_ops(e)) for e in model.residuals)),
-        ("derivatives", sum(int(sp.count_ops(d)) for d in derivatives)),
+        ("residual", _written(model.residuals)),
+        ("derivatives", _written(derivatives)),
         ("generated_per_point", _count(program.prologue)),
         ("generated_per_iteration", _count(solving)),
         ("generated_gradient", _count(program.adjoint.before) + _count(program.adjoint.after)),
     )
+
+
+def _written(formulas: Iterable[sp.Expr]) -> int:
+    return sum(map(int, map(sp.count_ops, formulas)))
 
 
 def _costs(shown: Summary) -> str:
@@ -158,7 +163,11 @@ def text(shown: Summary) -> str:
     parts.append("")
     for heading, sentence in facts:
         parts += textwrap.wrap(
-            sentence, width, initial_indent=heading.ljust(column), subsequent_indent=" " * column, break_on_hyphens=False
+            sentence,
+            width,
+            initial_indent=heading.ljust(column),
+            subsequent_indent=" " * column,
+            break_on_hyphens=False,
         )
     return "\n".join(parts)
 

@@ -5,9 +5,9 @@ The residual of an operator is written once more in ATen so that autograd can di
 
 What autograd does with a branch that was not taken decides how branches are printed. The backward pass of ``at::where``
 multiplies the slope of the other branch by zero, and if that slope is infinite or NaN the product is NaN. Therefore
-``Piecewise`` (and ``Max`` or ``Min`` of anything that may have such a slope) becomes ``opgen::piecewise``, which evaluates
-a branch only at the points where it counts. Each branch is a scope of its own: a common subexpression is never moved out
-of it, or it would be evaluated everywhere.
+``Piecewise`` (and ``Max`` or ``Min`` of anything that may have such a slope) becomes ``opgen::piecewise``, which
+evaluates a branch only at the points where it counts. Each branch is a scope of its own: a common subexpression is
+never moved out of it, or it would be evaluated everywhere.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class _Scope:
         self.statements: list[str] = []
         self.opaque: dict[sp.Basic, sp.Dummy] = {}
 
-    def results(self, outputs: Sequence[sp.Expr]) -> tuple[str, ...]:
+    def results(self, outputs: Sequence[sp.Basic]) -> tuple[str, ...]:
         """Emit the statements that ``outputs`` need and return them as expressions of type ``at::Tensor``."""
         hidden = [self.hide(sp.sympify(output)) for output in outputs]
         definitions = {dummy: branchy for branchy, dummy in self.opaque.items()}
@@ -117,12 +117,16 @@ class _Scope:
         return list(self.opaque.values()).index(dummy)
 
     def hide(self, expr: sp.Basic) -> sp.Basic:
-        """Replace what must be evaluated branch by branch by placeholders, so that nothing is shared with its inside."""
+        """Put placeholders for what is evaluated branch by branch, so that nothing is shared with its inside."""
         if _is_branchy(expr):
             return self.opaque.setdefault(expr, sp.Dummy(f"branches{len(self.opaque)}", real=True))
         if not expr.args or isinstance(expr, Boolean):
             return expr
-        return expr.func(*[self.hide(arg) for arg in expr.args], **({"evaluate": False} if _has_flag(expr) else {}))
+        arguments = [self.hide(arg) for arg in expr.args]
+        # An unevaluated sum, product or power keeps the order that SymPy gave it.
+        evaluate = {"evaluate": False} if isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) else {}
+        hidden: sp.Basic = expr.func(*arguments, **evaluate)
+        return hidden
 
     def assign(self, symbol: sp.Symbol, value: str) -> None:
         self.names[symbol] = self.fresh()
@@ -175,8 +179,8 @@ class _Scope:
                 return f"{sides[0]} {sign} {sides[1]}"
         if isinstance(expr, sp.Not):
             return self.call("logical_not", self.condition(expr.args[0]))
-        for kind, name in ((sp.And, "logical_and"), (sp.Or, "logical_or"), (sp.Xor, "logical_xor")):
-            if isinstance(expr, kind):
+        for connective, name in ((sp.And, "logical_and"), (sp.Or, "logical_or"), (sp.Xor, "logical_xor")):
+            if isinstance(expr, connective):
                 first, *rest = expr.args
                 text = self.condition(first)
                 for arg in rest:
@@ -274,8 +278,8 @@ class _Scope:
             return self.call(UNARY_FUNCTIONS[kind], self.print(args[0])), ATOM
         if kind in REWRITTEN:
             return self._text(REWRITTEN[kind](*args))
-        if kind is sp.gamma or kind is sp.digamma:
-            return f"opgen::{'gamma' if kind is sp.gamma else 'digamma'}({self.print(args[0])})", ATOM
+        if kind is sp.gamma:
+            return f"opgen::gamma({self.print(args[0])})", ATOM
         if kind is sp.Heaviside:
             at_zero = args[1] if len(args) > 1 else sp.Rational(1, 2)
             if not at_zero.free_symbols:
@@ -286,12 +290,13 @@ class _Scope:
             return self.call("sinc", self.print(args[0] / sp.pi)), ATOM
         if kind is sp.Mod:
             return self.call("remainder", self.print(args[0]), self.print(args[1])), ATOM
-        if kind is sp.polygamma and args[0].is_Integer and args[0] >= 0:
-            if args[0] == 0:
-                return self._text(sp.digamma(args[1], evaluate=False))
-            if args[0] == 1:  # ATen's own trigamma has ten digits only
-                return self.call("special_zeta", "2", self.print(args[1])), ATOM
-            return self.call("polygamma", str(args[0]), self.print(args[1])), ATOM
+        if kind is sp.polygamma and args[0].is_Integer and not args[0].is_negative:
+            order, at = str(args[0]), self.print(args[1])
+            if order == "0":
+                return f"opgen::digamma({at})", ATOM
+            if order == "1":  # ATen's own trigamma has ten digits only
+                return self.call("special_zeta", "2", at), ATOM
+            return self.call("polygamma", order, at), ATOM
         if isinstance(expr, MinMaxBase):
             name = "maximum" if isinstance(expr, sp.Max) else "minimum"
             text = self.tensor(args[0])
@@ -310,12 +315,8 @@ def _is_branchy(expr: sp.Basic) -> bool:
 
 
 def _is_polynomial(expr: sp.Basic) -> bool:
-    return not expr.free_symbols or bool(expr.is_polynomial(*expr.free_symbols))
-
-
-def _has_flag(expr: sp.Basic) -> bool:
-    """Tell whether rebuilding an expression could rearrange it; sums, products and powers only."""
-    return isinstance(expr, (sp.Add, sp.Mul, sp.Pow))
+    symbols = expr.free_symbols
+    return not symbols or (isinstance(expr, sp.Expr) and bool(expr.is_polynomial(*symbols)))
 
 
 def _is_negative(expr: sp.Expr) -> bool:

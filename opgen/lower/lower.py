@@ -148,18 +148,18 @@ class _Lowering:
     def _mathematics(self) -> Mathematics:
         m = self.model
         equations = tuple(
-            f"{y} = {sp.sstr(e)}" if m.explicit else f"{sp.sstr(e)} = 0"
+            f"{y} = {_shown(e)}" if m.explicit else f"{_shown(e)} = 0"
             for y, e in zip(self.display[len(m.inputs) :], m.residuals, strict=False)
         )
         bounds = tuple(
-            f"{sp.sstr(lo)} {'<' if is_open else '<='} {y.name} {'<' if is_open else '<='} {sp.sstr(hi)}"
+            f"{_shown(lo)} {'<' if is_open else '<='} {y.name} {'<' if is_open else '<='} {_shown(hi)}"
             for lo, hi, y, is_open in zip(m.lower, m.upper, m.unknowns, m.open, strict=True)
             if m.bounded and not m.explicit and (lo != -sp.oo or hi != sp.oo)
         )
         return Mathematics(
             equations=equations,
             latex=tuple(sp.latex(e) for e in m.residuals),
-            guess=() if m.explicit else tuple(sp.sstr(g) for g in m.guess),
+            guess=() if m.explicit else tuple(_shown(g) for g in m.guess),
             bounds=bounds,
             mpmath_residual=tuple(self._mpmath(e) for e in self._residual()),
             mpmath_exact=tuple(None if e is None else self._mpmath(e) for e in m.exact),
@@ -168,8 +168,7 @@ class _Lowering:
 
     def _mpmath(self, e: sp.Expr) -> str:
         spelled = e.xreplace({s: sp.Symbol(name, real=True) for s, name in self.names.items()})
-        printer = MpmathPrinter({"fully_qualified_modules": False, "allow_unknown_functions": True})
-        # Rational numbers stay exact up to the precision of the check.
+        printer = MpmathPrinter({"fully_qualified_modules": True})
         return str(printer.doprint(spelled.replace(Magnitude, sp.Abs)))
 
     def _digest(self, math: Mathematics) -> str:
@@ -177,6 +176,10 @@ class _Lowering:
         parts = [m.spec.name, m.kind, *map(sp.srepr, (*m.residuals, *m.guess, *m.lower, *m.upper, *m.auxiliary))]
         parts += [str(m.open), str(m.spec.max_iterations), str(m.spec.tol), *self.display, *math.equations]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _shown(e: sp.Expr) -> str:
+    return str(sp.sstr(e, full_prec=False))
 
 
 def _code(nodes: Sequence[Node], named: dict[Node, str]) -> Code:

@@ -7,15 +7,12 @@
 // and auxiliary outputs a(x, y) with cotangents h add a_y^T h to g and a_x^T h to dJ/dx. F_y is never formed: F_y^T u
 // is one backward pass through F with u as its cotangent, from F to y; u^T F_x is one more, from F to x. The points are
 // a batch of small independent systems. They are taken in chunks, so that what a pass touches stays in the caches.
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/alias.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/stack.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_autograd.h"
 #include "opgen/aten_points.h"
 #include "opgen/gmres.h"
 
@@ -25,31 +22,6 @@ namespace {
 constexpr double default_tol = 1e-12;  // on |g - F_y^T u| / |g|
 constexpr double solved_tol = 1e-15;   // what the solve aims at: a few more products of a tiny system cost little
 constexpr double rounding_tol = 1e-8;  // what a solve that rounding stopped must have reached
-
-// Whatever the caller has switched on or off in this thread (no_grad, inference, vmap, autocast) does not reach us.
-struct PlainAutograd {
-  c10::InferenceMode normal{false};
-  c10::impl::ForceDispatchKeyGuard keys{c10::impl::LocalDispatchKeySet(c10::impl::PODLocalDispatchKeySet{})};
-  at::AutoGradMode grad{true};
-  c10::AutoFwGradMode forward{false};
-};
-
-// Stack what a residual returns, [count] or constants, to [count, k].
-at::Tensor columns(const Tensors& results, int64_t count) {
-  Tensors full;
-  for (const at::Tensor& result : results) full.push_back(result.expand({count}));
-  return at::stack(full, 1);
-}
-
-// The product u -> M^T u for the matrix M of derivatives of f, [count, k], by the leaf y, [count, n].
-at::Tensor pull_back(const at::Tensor& f, const at::Tensor& y, const at::Tensor& u) {
-  if (!f.requires_grad()) return at::zeros_like(y);
-  y.mutable_grad().reset();
-  f.backward(u, /*retain_graph=*/true, /*create_graph=*/false, at::TensorList(y));
-  const at::Tensor product = y.grad();
-  y.mutable_grad().reset();
-  return product.defined() ? product : at::zeros_like(y);
-}
 
 struct Solved {
   at::Tensor u;           // [count, k]
@@ -61,8 +33,8 @@ struct Solved {
 // Solve F_y^T u = g at every point, and see whether F_y is singular there.
 //
 // GMRES also solves a singular system if g happens to lie in the range of F_y^T (g = 0 does), but then u, and with it
-// the gradient, is one of many. A Krylov space of full dimension proves that F_y is regular; where the space is smaller,
-// a second right-hand side in general position, which lies in no proper subspace, decides.
+// the gradient, is one of many. A Krylov space of full dimension proves that F_y is regular; where it is smaller, a
+// second right-hand side in general position, which lies in no proper subspace, decides.
 //
 // The solve goes on until rounding stops it. A space of full dimension and no progress is that point; the residual then
 // says how far F_y is from singular. A g that is not finite is the caller's: its gradient is NaN, as everywhere.

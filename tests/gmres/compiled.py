@@ -232,9 +232,9 @@ class Report(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Gradients:
-    """What an adjoint call gave back."""
+    """What an adjoint call gave back; the values are empty where none were wanted."""
 
-    values: tuple[Array | None, ...]
+    values: tuple[Array, ...]
     status: int
     failed: int
     first: int
@@ -269,10 +269,11 @@ def adjoint(
     extents = (ctypes.c_int64 * max(1, len(shape)))(*shape)
     points = Points(int(dtype == np.float64), len(shape), ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)))
     asked = wanted or [True] * len(inputs)
-    values = tuple(np.full(x.shape, 7.0, dtype) if ask else None for x, ask in zip(inputs, asked, strict=True))
+    values = [np.full(x.shape, 7.0, dtype) if ask else None for x, ask in zip(inputs, asked, strict=True)]
     options, report = Options(tol, 0, policy, 0), Report()
     status = function(
         ctypes.byref(points), operands(inputs), operands(unknowns), operands(cotangents), operands(values),
         ctypes.byref(options), ctypes.byref(report),
     )  # fmt: skip
-    return Gradients(values, status, report.failed, report.first, report.message.decode())
+    given = tuple(np.empty(0) if v is None else v for v in values)
+    return Gradients(given, status, report.failed, report.first, report.message.decode())

@@ -1,5 +1,5 @@
-// What the tests call by ctypes: GMRES on matrices given as arrays, and on products only. Every function returns 0, or 1
-// with a message on standard error.
+// What the tests call by ctypes: GMRES on matrices given as arrays, and on products only. Every function returns 0, or
+// 1 with a message on standard error.
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <c10/core/InferenceMode.h>
@@ -75,8 +75,8 @@ extern "C" OPGEN_EXPORT int solve_gram(const double* R, const double* b, double*
 }
 
 // A v = d v with a diagonal d: [N, n]; cheap products, for time and memory.
-extern "C" OPGEN_EXPORT int solve_diagonal(const double* d, const double* b, double* x, int64_t N, int64_t n, double tol,
-                                           int64_t restart, int64_t limit, Outcome outcome) {
+extern "C" OPGEN_EXPORT int solve_diagonal(const double* d, const double* b, double* x, int64_t N, int64_t n,
+                                           double tol, int64_t restart, int64_t limit, Outcome outcome) {
   return guarded([&] {
     const at::Tensor a = blob(d, {N, n}, 0);
     write(opgen::gmres([&](const at::Tensor& v) { return a * v; }, blob(b, {N, n}, 0), {tol, restart, limit}),

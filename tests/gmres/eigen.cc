@@ -4,9 +4,8 @@
 
 #include <cstdint>
 
-extern "C" __attribute__((visibility("default"))) int eigen_solve(const double* A, const double* b, double* x, int64_t n,
-                                                                  double tol, int64_t restart, int64_t limit,
-                                                                  int64_t* iterations, double* error) {
+extern "C" int eigen_solve(const double* A, const double* b, double* x, int64_t n, double tol, int64_t restart,
+                           int64_t limit, int64_t* iterations, double* error) {
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Matrix a = Eigen::Map<const Matrix>(A, n, n);
   Eigen::GMRES<Matrix, Eigen::IdentityPreconditioner> solver;

@@ -1,5 +1,5 @@
-// Evaluates functions written in ATen one by one: an explicit operator's values, and the derivative of each by each input
-// at each point, as autograd has it. The operator is the file that VALUES_OPERATOR names.
+// Evaluates functions written in ATen one by one: an explicit operator's values, and the derivative of each by each
+// input at each point, as autograd has it. The operator is the file that VALUES_OPERATOR names.
 #include VALUES_OPERATOR
 
 #include <ATen/core/grad_mode.h>

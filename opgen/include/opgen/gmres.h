@@ -159,8 +159,7 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
   GmresStatus* status = reinterpret_cast<GmresStatus*>(result.status.data_ptr<int64_t>());
   double* relative = result.residual.data_ptr<double>();
   at::Tensor& x = result.solution;
-
-  // A flag or a factor of each system. A factor of zero freezes it: where() gives zeros even for its NaN.
+  // A factor of zero freezes a system: where() gives zeros even for its NaN.
   const auto rows = [&](const at::Tensor& t) { return t.to(b.device()).unsqueeze(1); };
   const auto scaled = [&](const at::Tensor& v, const at::Tensor& factor) {
     const at::Tensor f = rows(factor.to(b.scalar_type()));

@@ -3,7 +3,7 @@
 // At the base point y_b, with F = F(y_b) and J = F_y(y_b), the step is d = -J^-1 F. The trial y = y_b + d becomes the base if
 // it lowers the merit  m(y) = sum_i (F_i(y) / s_i)^2,  s_i the size of the terms of F_i at the base; for systems also if it
 // shortens the Newton step, which does not depend on how the equations are scaled (Deuflhard, Newton Methods for Nonlinear
-// Problems, 2004, section 3.3). Otherwise, and where F is not finite, the step is cut to a quarter. Evaluating the trial
+// Problems, 2004, section 3.3). Otherwise, and where F is not finite, the step is cut: to a quarter, or to 1/64 after a wild miss. Evaluating the trial
 // gives J there as well, so a step that succeeds costs one evaluation.
 //
 // A lane has converged when |F_i| <= tol * s_i for all i. The step that follows from that evaluation is already known and is
@@ -16,7 +16,7 @@
 namespace opgen {
 
 // A pack leaves its stubborn lanes to the safeguarded solver after this many evaluations.
-constexpr int64_t pack_iterations = 16;
+constexpr int64_t pack_iterations = 12;
 
 template <class R, int k>
 struct Iterate {
@@ -26,24 +26,26 @@ struct Iterate {
   R residual;                       // |F| at the last evaluation, the 2-norm for systems
 };
 
-// Keeps `y` inside [lo, hi]. An open end is approached by nine tenths of the way at most, so that a positive unknown stays
-// positive.
+// The point base + step, kept inside [lo, hi]. An open end is at zero, where the unknown would lose the sign that its symbol
+// promises: a step past it is taken in the logarithm instead, base * exp(step / base), which agrees with it to first order.
 template <class Op, class R>
-OPGEN_INLINE R inside(int i, const R& y, const R& base, const R& lo, const R& hi) {
+OPGEN_INLINE R inside(int i, const R& base, const R& step, const R& lo, const R& hi) {
+  const R y = base + step;
   if constexpr (!Op::bounded) {
     return y;
+  } else if (Op::open[i]) {
+    const auto leaves = (y <= lo) | (y >= hi);
+    return any(leaves) ? select(leaves, base * exp(step / base), y) : y;
   } else {
-    const R low = Op::open[i] ? base + 0.9 * (lo - base) : lo;
-    const R high = Op::open[i] ? base + 0.9 * (hi - base) : hi;
-    const R above = select(y < low, low, y);
-    return select(above > high, high, above);
+    const R above = select(y < lo, lo, y);
+    return select(above > hi, hi, above);
   }
 }
 
-// The last step, taken only where it is the small correction that it should be.
+// The last step is taken only where it is the small correction that it should be.
 template <class R>
-OPGEN_INLINE R polish(const R& y, const R& step) {
-  return select(abs(step) <= 1e-6 * abs(y), y + step, y);
+OPGEN_INLINE R correction(const R& y, const R& step) {
+  return select(abs(step) <= 1e-6 * abs(y), step, 0.0);
 }
 
 template <class Op, class R>
@@ -89,7 +91,7 @@ OPGEN_INLINE Iterate<R, Op::unknowns> newton(const typename Op::template Prologu
     const Bool fresh = converged & !result.converged;
     if (any(fresh)) {
       OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-        const R last = inside<Op>(i, polish(y[i], d[i]), y[i], lo[i], hi[i]);
+        const R last = inside<Op>(i, y[i], correction(y[i], d[i]), lo[i], hi[i]);
         result.y[i] = select(fresh, last, result.y[i]);
       }
       result.residual = select(fresh, trial_norm, result.residual);
@@ -115,9 +117,10 @@ OPGEN_INLINE Iterate<R, Op::unknowns> newton(const typename Op::template Prologu
     }
     OPGEN_UNROLL for (int i = 0; i < k; ++i) base[i] = select(lower, y[i], base[i]);
     if (iteration >= max_iterations) break;
+    const R cut = select(trial_merit < 16.0 * merit, R(0.25), R(1.0 / 64));  // NaN is as bad as it gets
     OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-      step[i] = select(lower, d[i], 0.25 * step[i]);
-      y[i] = inside<Op>(i, base[i] + step[i], base[i], lo[i], hi[i]);
+      step[i] = select(lower, d[i], cut * step[i]);
+      y[i] = inside<Op>(i, base[i], step[i], lo[i], hi[i]);
     }
   }
   if (!all(result.converged)) {
