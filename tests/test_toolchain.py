@@ -43,15 +43,13 @@ def test_no_compiler_at_all(fake: Fake, tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("/nonexistent/c++", "CXX names the compiler '/nonexistent/c++', which is not there or cannot be run; "),
         ("{folder}/text", "CXX names the compiler '{folder}/text', which is not there or cannot be run; "),
-        ("'g++", "CXX is \"'g++\", which cannot be read: No closing quotation; "),
+        ("'g++", 'CXX is "\'g++", which cannot be read: No closing quotation; '),
         ("true", "'true' does not answer --version as a compiler does; "),
         ("false", "'false' does not answer --version as a compiler does; "),
         ("{folder}/torn", "'{folder}/torn' cannot be started: Exec format error; "),
     ],
 )
-def test_wrong_compiler(
-    value: str, said: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_compiler(value: str, said: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text").write_text("not a program")
     torn = tmp_path / "torn"
     torn.write_bytes(b"\x7fELF")
@@ -82,19 +80,22 @@ def test_compiler_on_path(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{fake.folder}:/usr/bin:/bin")
     (fake.folder / "c++").symlink_to(fake.program)
     compiler = find_compiler(open_cache())
-    assert compiler.command == ("c++",) and compiler.path == str(fake.program.resolve())
+    assert compiler.command == ("c++",)
+    assert compiler.path == str(fake.program.resolve())
 
 
 def test_answers_are_remembered(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find_compiler(open_cache())
-    assert first.march == "native" and not first.vector_library
+    assert first.march == "native"
+    assert not first.vector_library
     assert set(first.processor) <= {"avx2"}
     fake.forget()
     assert find_compiler(open_cache()) == first
     assert fake.calls() == ["--version"]
     monkeypatch.setenv("FAKE_VERSION", "2.0")
     second = find_compiler(open_cache())
-    assert second.version == "fake++ 2.0" and second.identity != first.identity
+    assert second.version == "fake++ 2.0"
+    assert second.identity != first.identity
     assert len(fake.calls()) == 4
 
 
@@ -135,9 +136,10 @@ def test_real_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPGEN_MARCH", raising=False)
     compiler = find_compiler(Cache(tmp_path))
     assert compiler == find_compiler(Cache(tmp_path))
-    assert Path(compiler.path).is_file() and compiler.version
+    assert Path(compiler.path).is_file()
+    assert compiler.version
     assert set(compiler.processor) <= set(processor.present())
-    (tmp_path / "f.cc").write_text("extern \"C\" double f(double x) { return 2 * x; }\n")
+    (tmp_path / "f.cc").write_text('extern "C" double f(double x) { return 2 * x; }\n')
     for own in (flags.KERNEL, flags.TENSORFLOW, flags.ATEN):
         done = run([*compiler.command, *own, f"-march={compiler.march}", *flags.COMPILE, "f.cc", "-o", "f.o"], tmp_path)
         assert (done.code, done.output) == (0, "")
@@ -214,25 +216,26 @@ def test_torch_by_its_version_file(site: Path) -> None:
 def test_torch_with_the_old_strings(site: Path) -> None:
     torch(site, "2.4.1", 'set(TORCH_CXX_FLAGS "-D_GLIBCXX_USE_CXX11_ABI=0")')
     found = find_torch()
-    assert found is not None and found.flags == ("-D_GLIBCXX_USE_CXX11_ABI=0",)
+    assert found is not None
+    assert found.flags == ("-D_GLIBCXX_USE_CXX11_ABI=0",)
 
 
 def test_framework_without_headers_is_none(site: Path) -> None:
     (torch(site) / "include/ATen/core/Tensor.h").unlink()
     (tensorflow(site) / "libtensorflow_framework.so.2").unlink()
-    assert find_torch() is None and find_tensorflow() is None
+    assert find_torch() is None
+    assert find_tensorflow() is None
 
 
-def test_a_users_file_does_not_hide_a_framework(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_users_file_does_not_hide_a_framework(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = torch(site)
     (tmp_path / "torch.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)
     for here in ("", str(tmp_path)):
         monkeypatch.setattr(sys, "path", [here, *sys.path])
         found = find_torch()
-        assert found is not None and found.folder == folder
+        assert found is not None
+        assert found.folder == folder
 
 
 # Targets.

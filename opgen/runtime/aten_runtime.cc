@@ -20,7 +20,7 @@ namespace opgen {
 namespace {
 
 constexpr double default_tol = 1e-12;  // on |g - F_y^T u| / |g|
-constexpr double solved_tol = 1e-15;   // what the solve aims at: a few more products of a tiny system cost little
+constexpr double solved_tol = 1e-14;   // what the solve aims at: a few more products of a tiny system cost little
 constexpr double rounding_tol = 1e-8;  // what a solve that rounding stopped must have reached
 
 struct Solved {
