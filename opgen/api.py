@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import shutil
 import sys
@@ -18,7 +19,6 @@ from opgen.pipeline import Built, build
 
 # Packages that this process has loaded: folder -> content.
 _loaded: dict[Path, str] = {}
-_copies: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def load(
@@ -89,5 +89,5 @@ def _place(folder: Path, name: str, content: str) -> Path:
     if _loaded.setdefault(folder, content) == content:
         return folder
     copies = tempfile.TemporaryDirectory(prefix="opgen-")
-    _copies.append(copies)
+    atexit.register(copies.cleanup)
     return Path(shutil.copytree(folder, Path(copies.name) / name, ignore=shutil.ignore_patterns("__pycache__")))

@@ -31,6 +31,16 @@ def lower(model: Model) -> Program:
         raise (error if message.startswith(model.spec.name) else UnsupportedError(f"{model.spec.name}: {message}")) from None
 
 
+class _Mpmath(MpmathPrinter):  # type: ignore[misc]
+    """SymPy's printer, with the functions that it lacks."""
+
+    def _print_polygamma(self, e: sp.Basic) -> str:
+        return f"{self._module_format('mpmath.psi')}({self._print(e.args[0])}, {self._print(e.args[1])})"
+
+    def _print_Heaviside(self, e: sp.Basic) -> str:
+        return f"{self._module_format('mpmath.mpf')}(0.5) * (1 + {self._module_format('mpmath.sign')}({self._print(e.args[0])}))"
+
+
 class _Lowering:
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -168,7 +178,7 @@ class _Lowering:
 
     def _mpmath(self, e: sp.Expr) -> str:
         spelled = e.xreplace({s: sp.Symbol(name, real=True) for s, name in self.names.items()})
-        printer = MpmathPrinter({"fully_qualified_modules": True})
+        printer = _Mpmath({"fully_qualified_modules": True})
         return str(printer.doprint(spelled.replace(Magnitude, sp.Abs)))
 
     def _digest(self, math: Mathematics) -> str:

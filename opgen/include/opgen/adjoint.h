@@ -43,7 +43,7 @@ int pullback(const char* name, const opgen_points& points, const Call<reads + wr
     if (summed[i]) {
       sums.extent[i] = 1;
       for (int d = 0; d < grid.rank; ++d) {
-        if (grid.strides[reads + i][d] != 0 && grid.shape[d] > 0) sums.extent[i] *= grid.shape[d];
+        if (grid.strides[reads + i][d] != 0) sums.extent[i] *= grid.shape[d];
       }
       if (sums.extent[i] > largest) largest = sums.extent[i];
     }
@@ -54,7 +54,8 @@ int pullback(const char* name, const opgen_points& points, const Call<reads + wr
   for (int i = 0; i < writes; ++i) {
     if (!summed[i]) continue;
     const size_t copies = slices.count > 0 ? static_cast<size_t>(slices.count) : 1;
-    sums.memory[i] = static_cast<double*>(calloc(copies * static_cast<size_t>(sums.extent[i]), sizeof(double)));
+    const size_t size = copies * static_cast<size_t>(sums.extent[i]);
+    sums.memory[i] = static_cast<double*>(calloc(size > 0 ? size : 1, sizeof(double)));
     if (!sums.memory[i]) return bad_call(report, name, "out of memory for the sums of a broadcast gradient");
   }
   failure = for_blocks(slices, threads, [&](int64_t slice, int64_t begin, int64_t count, Failure& failed) {
