@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 import sympy as sp
@@ -30,7 +31,7 @@ MEANINGS: list[tuple[str, sp.Expr]] = [
     ("--x - -y + +z", x + y + z),
     ("x - y - z", x - y - z),
     ("x/y/z", x / (y * z)),
-    ("x − y · z × 2 ÷ r", x - 2 * y * z / r),  # noqa: RUF001
+    ("x − y · z × 2 ÷ r", x - 2 * y * z / r),
     ("2x", 2 * x),
     ("-2x²y³", -2 * x**2 * y**3),
     ("2(x+1)²", 2 * (x + 1) ** 2),
@@ -177,10 +178,19 @@ def test_load_text_refuses(text: str, name: str, unknown: str | None, kind: type
 
 
 PIECES = [
-    *"xyzπθ₁²³⁻¹0123456789.eE+-*/^=()|,√∛·×÷−_ '\"\\;:[]{}<>@#$%&~`!?\n\tⁿªßǅ𝐱٣\u0301\u200b\ud800",  # noqa: RUF001
+    *"xyzπθ₁²³⁻¹0123456789.eE+-*/^=()|,√∛·×÷−_ '\"\\;:[]{}<>@#$%&~`!?\n\tⁿªßǅ𝐱٣\u0301\u200b\ud800",
     *("**", "sin(", "exp(", "max(", "gamma(", "floor(", "log(", "atan2(", "loggamma(", "cbrt(", "sign("),
     *("1e308", "1e-308", "99999999", "0.1", "9^9", "pi", "gamma", "lambda", "__", "import ", "(x+1)", "(2y)"),
 ]
+
+
+def refusal(read: Callable[[str], object], text: str, kind: type[SpecError] = TextError) -> str | None:
+    """Return what a text is refused with; None if it is read."""
+    try:
+        read(text)
+    except kind as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -189,10 +199,7 @@ def test_random_text_parses_or_is_refused(seed: int) -> None:
     for _ in range(400):
         text = "".join(source.choice(PIECES) for _ in range(source.randint(1, 24)))
         start = time.monotonic()
-        try:
-            load_text(text, "f")
-        except SpecError as error:
-            assert str(error)
+        assert refusal(lambda given: load_text(given, "f"), text, SpecError) != ""
         assert time.monotonic() - start < 5, text
 
 
@@ -227,10 +234,8 @@ def test_random_formulas_parse_or_are_refused(seed: int) -> None:
     for _ in range(60):
         text = _formula(source, source.randint(1, 5))
         start = time.monotonic()
-        try:
-            parse(text)
-        except TextError as error:
-            assert re.search(r"at column \d+|nested", str(error)), text
+        said = refusal(parse, text)
+        assert said is None or re.search(r"at column \d+|nested", said), text
         assert time.monotonic() - start < 5, text
 
 
@@ -256,8 +261,5 @@ def test_random_formulas_parse_or_are_refused(seed: int) -> None:
 )
 def test_long_text_does_not_hang(text: str) -> None:
     start = time.monotonic()
-    try:
-        parse(text)
-    except TextError as error:
-        assert str(error)
+    assert refusal(parse, text) != ""
     assert time.monotonic() - start < 10

@@ -35,7 +35,9 @@ catenary = scalar(sp.cosh(pos) - x, 1.1, 1e5, pos)
 bounded_log = scalar(sp.log(y) - x, -9, -1, bounds=(0, 1))
 bounded_gamma = scalar(sp.gamma(y) - x, 2, 1e6, bounds=(2, 15))
 bounded_wide = scalar(sp.loggamma(y) - x, 1, 1e4, guess=10, bounds=(2, 1e5))
-colebrook = scalar(1 / sp.sqrt(pos) + 2 * sp.log(0.01 + 2.51 / (x * sp.sqrt(pos))) / sp.log(10), 4e3, 1e8, pos, bounds=(1e-3, 1))
+colebrook = scalar(
+    1 / sp.sqrt(pos) + 2 * sp.log(0.01 + 2.51 / (x * sp.sqrt(pos))) / sp.log(10), 4e3, 1e8, pos, bounds=(1e-3, 1)
+)
 upper_root = scalar(y**2 - 4 * y + x, 0.1, 3.5, bounds=(2, 4))
 lower_root = scalar(y**2 - 4 * y + x, 0.1, 3.5, bounds=(0, 2))
 moving_bounds = scalar(y - sp.Rational(9, 10) * sp.sin(y) - x, 0, 6, bounds=(x - 1, x + 1))
@@ -96,12 +98,10 @@ robertson = opgen.Implicit(
 )
 u = sp.symbols("u1:9", real=True)
 broyden = opgen.Implicit(  # eight unknowns: Broyden, Mathematics of Computation 19, 1965
-    residual=[
-        (3 - x * u[i]) * u[i] - (u[i - 1] if i else 0) - 2 * (u[i + 1] if i < 7 else 0) + w for i in range(8)
-    ],
+    residual=[(3 - x * u[i]) * u[i] - (u[i - 1] if i else 0) - 2 * (u[i + 1] if i < 7 else 0) + w for i in range(8)],
     unknown=list(u),
     inputs=[x, w],
-    guess={s: -1 for s in u},
+    guess=dict.fromkeys(u, -1),
     sample={x: (0.5, 1.5), w: (0.8, 1.2)},
 )
 
@@ -126,5 +126,8 @@ functions = opgen.Explicit(
     sample={x: (0.05, 0.95)},
 )  # fmt: skip
 sagitta = opgen.Explicit(
-    {"s": a - sp.sqrt(a**2 - b**2 / 4)}, inputs=[a, b], sample={a: (2, 3), b: (0.5, 3)}, auxiliary={"ratio": sp.Symbol("s", real=True) / b}
+    {"s": a - sp.sqrt(a**2 - b**2 / 4)},
+    inputs=[a, b],
+    sample={a: (2, 3), b: (0.5, 3)},
+    auxiliary={"ratio": sp.Symbol("s", real=True) / b},
 )

@@ -8,7 +8,6 @@ V, Iph, I0, nVt, Rs, Rsh = sp.symbols("V Iph I0 nVt Rs Rsh", positive=True)
 current = sp.Symbol("I", real=True)
 
 diode_voltage = V + current * Rs
-total = Rs + Rsh
 
 solar_cell = opgen.Implicit(
     residual=Iph - I0 * (sp.exp(diode_voltage / nVt) - 1) - diode_voltage / Rsh - current,
@@ -16,8 +15,6 @@ solar_cell = opgen.Implicit(
     inputs=[V, Iph, I0, nVt, Rs, Rsh],
     # Above the short-circuit current the diode would have to feed the cell.
     guess=Iph,
-    exact=(Rsh * (Iph + I0) - V) / total
-    - nVt / Rs * sp.LambertW(Rs * Rsh * I0 / (nVt * total) * sp.exp(Rsh * (Rs * (Iph + I0) + V) / (nVt * total))),
     sample={V: (0, 0.5), Iph: (5, 9), I0: (1e-10, 1e-9), nVt: (0.025, 0.03), Rs: (1e-3, 1e-2), Rsh: (10, 1e3)},
     auxiliary={"P": V * current},
     doc="Current I (A) and power P (W) of a solar cell at the voltage V: photo current Iph, saturation current I0, thermal "

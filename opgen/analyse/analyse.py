@@ -24,7 +24,10 @@ def analyse(spec: Spec) -> Model:
     real = _real_symbols(spec)
     inputs = tuple(real.get(s, s) for s in spec.inputs)
     unknowns = tuple(real.get(s, s) for s in spec.unknowns)
-    convert = lambda e: sp.sympify(e).xreplace(real)  # noqa: E731
+
+    def convert(e: sp.Expr) -> sp.Expr:
+        return sp.sympify(e).xreplace(real)
+
     residuals = tuple(convert(e) for e in spec.equations)
     auxiliary = tuple(convert(e) for _, e in spec.auxiliary)
     by_unknown = () if spec.explicit else _jacobian(residuals, unknowns)

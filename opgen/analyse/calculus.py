@@ -9,7 +9,7 @@ import sympy as sp
 Expr = sp.Expr
 
 
-class Step(sp.Function):  # type: ignore[misc]
+class Step(sp.Function):
     """A piecewise constant function, named by its second argument: its derivative is zero wherever it has one."""
 
     nargs = 2
@@ -19,7 +19,7 @@ class Step(sp.Function):  # type: ignore[misc]
         return sp.S.Zero
 
 
-class Absolute(sp.Function):  # type: ignore[misc]
+class Absolute(sp.Function):
     """|u|, whose derivative is the sign of u, 0 at the kink."""
 
     nargs = 1
@@ -29,7 +29,7 @@ class Absolute(sp.Function):  # type: ignore[misc]
         return Step(self.args[0], sp.Integer(0))
 
 
-class Magnitude(sp.Function):  # type: ignore[misc]
+class Magnitude(sp.Function):
     """|u| without SymPy's search for a simpler form, which is slow on long expressions."""
 
     nargs = 1
@@ -74,21 +74,24 @@ def _prepare(expression: Expr) -> Expr:
             return Absolute(*arguments)
         if isinstance(e, STEPS):
             return Step(arguments[0], sp.Integer(STEPS.index(e.func)))
+        if isinstance(e, sp.Mod):
+            value, period = arguments
+            return value - period * Step(value / period, sp.Integer(STEPS.index(sp.floor)))
         return e if arguments == e.args else e.func(*arguments)
 
     return change(expression)
 
 
 def _restore(expression: Expr) -> Expr:
-    restored: Expr = expression.replace(Absolute, sp.Abs)
+    restored: Any = expression.replace(Absolute, sp.Abs)
     return restored.replace(Step, lambda u, which: STEPS[int(which)](u))
 
 
 def derivative(expression: Expr, symbol: sp.Symbol) -> Expr:
     """Differentiate for real symbols, branch by branch.
 
-    Abs, Max, Min, sign, floor and Piecewise get the derivative of the branch that is taken; at a kink that of the branch
-    that the condition chooses (for Abs: 0).
+    Abs, Max, Min, sign, floor and Piecewise get the derivative of the branch that is taken; at a kink that of the
+    branch that the condition chooses (for Abs: 0).
     """
     if symbol not in expression.free_symbols:
         return sp.S.Zero
@@ -105,16 +108,17 @@ def scale(e: Expr) -> Expr:
     """
     if not e.args or not e.free_symbols:
         return Magnitude(e)
+    args: tuple[Any, ...] = e.args
     if isinstance(e, sp.Add):
-        return sp.Add(*(scale(a) for a in e.args))
+        return sp.Add(*(scale(a) for a in args))
     if isinstance(e, sp.Mul):
-        return sp.Mul(*(scale(a) for a in e.args))
+        return sp.Mul(*(scale(a) for a in args))
     if isinstance(e, sp.Piecewise):
-        return sp.Piecewise(*((scale(value), condition) for value, condition in e.args))
+        return sp.Piecewise(*((scale(value), condition) for value, condition in args))
     if isinstance(e, (sp.Max, sp.Min)):
-        return sp.Max(*(scale(a) for a in e.args))
+        return sp.Max(*(scale(a) for a in args))
     if isinstance(e, sp.Abs):
-        return scale(e.args[0])
+        return scale(args[0])
     if isinstance(e, STEPS):
         return Magnitude(e)
     if isinstance(e, sp.Pow) and e.exp.is_number and e.exp.is_real:
@@ -123,14 +127,14 @@ def scale(e: Expr) -> Expr:
             return sp.Pow(base, e.exp)
         return sp.Pow(Magnitude(e.base), e.exp) * _relative(base, e.base)
     if isinstance(e, sp.exp):
-        return e * (1 + scale(e.args[0]))
+        return e * (1 + scale(args[0]))
     if isinstance(e, sp.log):
-        return Magnitude(e) + _relative(scale(e.args[0]), e.args[0])
+        return Magnitude(e) + _relative(scale(args[0]), args[0])
     total = Magnitude(e)
-    for i, argument in enumerate(e.args):
+    for i, argument in enumerate(args):
         if argument.free_symbols:
             hole = sp.Dummy("u", real=True)
-            slope = derivative(e.func(*e.args[:i], hole, *e.args[i + 1 :]), hole).xreplace({hole: argument})
+            slope = derivative(e.func(*args[:i], hole, *args[i + 1 :]), hole).xreplace({hole: argument})
             total += Magnitude(slope) * scale(argument)
     return total
 

@@ -30,7 +30,7 @@ from opgen.loading.loose import (
     ends,
     output_keys,
 )
-from opgen.loading.spec import Source, Spec, by_name, listed, short
+from opgen.loading.spec import Source, Spec, by_name, free, listed, short
 
 
 class _Symbols:
@@ -167,7 +167,7 @@ class _Conversion:
         if self.definition.unknown is None:
             default = self.symbols.get("y")
             if default is None:
-                names = listed(by_name({s for value in self.equations for s in value.free_symbols}))
+                names = listed(by_name(free(self.equations)))
                 raise SpecError(
                     f"residual has no symbol named 'y' and no unknown is named (its symbols: {names})",
                     "set unknown to the symbol to solve for",
@@ -183,9 +183,9 @@ class _Conversion:
             inputs = tuple(self._plain(key, "inputs") for key in as_list(self.definition.inputs, "inputs"))
             self._refuse_constants(inputs, "an input")
             return inputs
-        free = {symbol for value in values for symbol in value.free_symbols} - set(self.unknowns)
-        defined = [symbol for symbol in dict.fromkeys(order) if symbol in free]
-        return (*defined, *by_name(free - set(defined)))
+        found = free(values) - set(self.unknowns)
+        defined = [symbol for symbol in dict.fromkeys(order) if symbol in found]
+        return (*defined, *by_name(found - set(defined)))
 
     def _plain(self, key: object, role: str) -> sp.Symbol:
         if isinstance(key, str) and self.explicit and role == "unknown":

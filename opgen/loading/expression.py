@@ -11,7 +11,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
 from opgen.errors import SpecError, UnsupportedError
-from opgen.loading.spec import by_name, short
+from opgen.loading.spec import by_name, free, short
 
 FIELDS_LATER = "field and dense operators are not generated yet"
 
@@ -106,7 +106,7 @@ def check_real(value: sp.Expr, role: str) -> None:
     for atom in (sp.zoo, sp.nan, sp.oo, -sp.oo):
         if value.has(atom):
             raise SpecError(f"{role} holds {atom} in {short(value)}", "is something divided by zero?")
-    for symbol in by_name(value.free_symbols):
+    for symbol in by_name(free([value])):
         if not isinstance(symbol, sp.Symbol):
             raise UnsupportedError(f"{role} holds {symbol} of type {type(symbol).__name__}", "use plain symbols")
         check_symbol(symbol)

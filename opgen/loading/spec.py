@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sympy as sp
 
@@ -113,14 +114,14 @@ class Spec:
     def _check_symbols(self) -> None:
         unknowns, inputs = set(self.unknowns), set(self.inputs)
         expressions = [*self.equations, *(expression for _, expression in self.auxiliary)]
-        stray = by_name(_free(expressions) - unknowns - inputs)
+        stray = by_name(free(expressions) - unknowns - inputs)
         if stray:
             advice = suggest(stray[0].name, [s.name for s in (*self.inputs, *self.unknowns)])
             raise SpecError(
                 f"symbol '{stray[0].name}' is neither unknown nor input", advice or "add it to inputs or to constants"
             )
         if self.explicit:
-            used = by_name(_free(self.equations) & unknowns)
+            used = by_name(free(self.equations) & unknowns)
             if used:
                 raise SpecError(
                     f"output '{used[0].name}' stands on the right-hand side of an explicit operator",
@@ -134,7 +135,7 @@ class Spec:
             )
         for unknown, guess, bounds, exact in zip(self.unknowns, self.guess, self.bounds, self.exact, strict=True):
             for role, values in (("guess", (guess,)), ("bounds", bounds or ()), ("exact", (exact,))):
-                self._check_of_inputs(f"{role} for '{unknown.name}'", _free(v for v in values if v is not None))
+                self._check_of_inputs(f"{role} for '{unknown.name}'", free(v for v in values if v is not None))
 
     def _check_dependence(self, unknowns: set[sp.Symbol]) -> None:
         which = "residual" if len(self.equations) == 1 else "equation {}"
@@ -147,7 +148,7 @@ class Spec:
                     f"{which.format(number)} ({short(equation)}) does not depend on {what} {listed(self.unknowns)}",
                     "name what to solve for with unknown",
                 )
-        missing = by_name(unknowns - _free(self.equations))
+        missing = by_name(unknowns - free(self.equations))
         if missing:
             raise SpecError(f"unknown '{missing[0].name}' stands in no equation", "remove it or complete the residual")
 
@@ -216,7 +217,8 @@ def short(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _free(expressions: Iterable[sp.Expr]) -> set[sp.Symbol]:
+def free(expressions: Iterable[Any]) -> set[sp.Symbol]:
+    """Return the symbols that occur in expressions, in no order."""
     return {symbol for expression in expressions for symbol in expression.free_symbols}
 
 

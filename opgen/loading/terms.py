@@ -110,7 +110,7 @@ def _made(
         raise _not_a_number(token)
     if value is None and made.is_Number:
         value = float(made)
-    if made.is_Rational:
+    if isinstance(made, sp.Rational):
         if _bits(made) > _BITS_LIMIT:
             made = sp.Float(made, _EXACT_DIGITS)
         value = float(made)
@@ -124,7 +124,7 @@ def _folded(operation: type[sp.Add] | type[sp.Mul], parts: Sequence[Term]) -> sp
     for part in parts:
         if part.value.is_Number:
             constant = operation(constant, part.value)
-            if constant.is_Rational and _bits(constant) > _BITS_LIMIT:
+            if isinstance(constant, sp.Rational) and _bits(constant) > _BITS_LIMIT:
                 constant = sp.Float(constant, _EXACT_DIGITS)
         else:
             others.append(part.value)
@@ -145,7 +145,7 @@ def _checked(value: float, token: Token) -> float:
     return value
 
 
-def _bits(value: sp.Expr) -> int:
+def _bits(value: sp.Rational) -> int:
     return max(int(value.p).bit_length(), int(value.q).bit_length())
 
 

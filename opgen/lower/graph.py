@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
-from sympy.functions.elementary.piecewise import ExprCondPair
 
 from opgen.analyse.calculus import Magnitude
 from opgen.errors import UnsupportedError
@@ -25,7 +25,7 @@ RECIPROCALS: dict[type, type] = {
     sp.sec: sp.cos, sp.csc: sp.sin, sp.cot: sp.tan, sp.sech: sp.cosh, sp.csch: sp.sinh, sp.coth: sp.tanh,
 }  # fmt: skip
 POLYGAMMA = ("digamma", "trigamma", "tetragamma", "pentagamma")
-COMPARISONS = {
+COMPARISONS: dict[type, str] = {
     sp.StrictLessThan: "<", sp.LessThan: "<=", sp.StrictGreaterThan: ">", sp.GreaterThan: ">=",
     sp.Equality: "==", sp.Unequality: "!=",
 }  # fmt: skip
@@ -36,8 +36,8 @@ LARGEST_POWER = 64  # beyond it pow() is as exact and shorter
 class Node:
     """One value: an operation and what it acts on.
 
-    Operations: number (a float), symbol (an identifier), add, mul (nodes), neg, div (two nodes), power (a node and an int
-    of at least 2), call (a name, then nodes), select (condition, then, else), compare (an operator, two nodes),
+    Operations: number (a float), symbol (an identifier), add, mul (nodes), neg, div (two nodes), power (a node and an
+    int of at least 2), call (a name, then nodes), select (condition, then, else), compare (an operator, two nodes),
     and, or, not (conditions), truth (a bool).
     """
 
@@ -98,7 +98,7 @@ class Graph:
             return self.node("symbol", self.names[e])
         if isinstance(e, sp.logic.boolalg.Boolean):
             return self._condition(e)
-        if e.is_number and not e.free_symbols:
+        if isinstance(e, sp.Expr) and e.is_number and not e.free_symbols:
             return self._number(e)
         if isinstance(e, sp.Add):
             return self._sum(e)
@@ -107,7 +107,7 @@ class Graph:
         if isinstance(e, sp.Pow):
             return self._power(e.base, e.exp)
         if isinstance(e, sp.Piecewise):
-            return self._piecewise(e.args)
+            return self._piecewise(tuple(branch.args for branch in e.args))
         if isinstance(e, (sp.Max, sp.Min)):
             first, *rest = (self(a) for a in sorted(e.args, key=sp.default_sort_key))
             for other in rest:
@@ -130,13 +130,13 @@ class Graph:
             f"the function {name} (in {e}) cannot be generated; write it with functions that C++ has, or as a Piecewise"
         )
 
-    def _number(self, e: sp.Basic) -> Node:
+    def _number(self, e: sp.Expr) -> Node:
         if e in (sp.oo, -sp.oo):
             infinity = self.node("symbol", "infinity")
             return infinity if e == sp.oo else self.node("neg", infinity)
-        if e.is_Rational and not e.is_Integer and abs(e.p) < 2**53 and e.q < 2**53:
-            value = self.node("div", number(float(abs(e.p))), number(float(e.q)))
-            return value if e.p > 0 else self.node("neg", value)
+        if isinstance(e, sp.Rational) and not e.is_Integer and abs(e.p) < 2**53 and e.q < 2**53:
+            fraction = self.node("div", number(float(abs(e.p))), number(float(e.q)))
+            return fraction if e.p > 0 else self.node("neg", fraction)
         try:
             value = float(e)
         except (TypeError, OverflowError) as error:
@@ -188,12 +188,12 @@ class Graph:
     def _divides(f: sp.Expr) -> bool:
         return isinstance(f, sp.Pow) and bool(f.exp.is_Rational) and bool(f.exp.is_negative)
 
-    def _reciprocal_is_known(self, f: sp.Expr) -> bool:
+    def _reciprocal_is_known(self, f: sp.Pow) -> bool:
         # Roots in a denominator are kept as reciprocals: 1/sqrt(f) and its powers share one division.
-        return f.free_symbols <= self.invariant or (f.exp.is_Rational and f.exp.q > 1)
+        return f.free_symbols <= self.invariant or (isinstance(f.exp, sp.Rational) and f.exp.q > 1)
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> Node:
-        if not exponent.is_Rational:
+        if not isinstance(exponent, sp.Rational):
             return self.node("call", "pow", self(base), self(exponent))
         e = Fraction(int(exponent.p), int(exponent.q))
         if e < 0:
@@ -213,8 +213,8 @@ class Graph:
     def _integer_power(self, base: Node, n: int) -> Node:
         return base if n == 1 else self.node("power", base, n)
 
-    def _piecewise(self, branches: tuple[ExprCondPair, ...]) -> Node:
-        value, condition = branches[0].args
+    def _piecewise(self, branches: tuple[tuple[sp.Basic, ...], ...]) -> Node:
+        value, condition = branches[0]
         if condition == sp.true:
             return self(value)
         # Where no branch holds there is no value.
@@ -232,6 +232,7 @@ class Graph:
         if isinstance(c, sp.Not):
             return self.node("not", self(c.args[0]))
         if isinstance(c, sp.ITE):
-            test, then, otherwise = c.args
+            branches: tuple[Any, ...] = c.args
+            test, then, otherwise = branches
             return self(sp.Or(sp.And(test, then), sp.And(sp.Not(test), otherwise)))
         raise UnsupportedError(f"the condition {c} cannot be generated; use comparisons, And, Or and Not")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import sympy as sp
 from sympy.printing.pycode import MpmathPrinter
@@ -27,18 +28,20 @@ def lower(model: Model) -> Program:
     try:
         return _Lowering(model).program()
     except UnsupportedError as error:
-        message = str(error)
-        raise (error if message.startswith(model.spec.name) else UnsupportedError(f"{model.spec.name}: {message}")) from None
+        if str(error).startswith(model.spec.name):
+            raise
+        raise UnsupportedError(f"{model.spec.name}: {error}") from None
 
 
-class _Mpmath(MpmathPrinter):  # type: ignore[misc]
+class _Mpmath(MpmathPrinter):
     """SymPy's printer, with the functions that it lacks."""
 
-    def _print_polygamma(self, e: sp.Basic) -> str:
+    def _print_polygamma(self: Any, e: sp.Basic) -> str:
         return f"{self._module_format('mpmath.psi')}({self._print(e.args[0])}, {self._print(e.args[1])})"
 
-    def _print_Heaviside(self, e: sp.Basic) -> str:
-        return f"{self._module_format('mpmath.mpf')}(0.5) * (1 + {self._module_format('mpmath.sign')}({self._print(e.args[0])}))"
+    def _print_Heaviside(self: Any, e: sp.Basic) -> str:  # type: ignore[override]  # SymPy has None there
+        half, sign = self._module_format("mpmath.mpf"), self._module_format("mpmath.sign")
+        return f"{half}(0.5) * (1 + {sign}({self._print(e.args[0])}))"
 
 
 class _Lowering:
@@ -122,9 +125,7 @@ class _Lowering:
         k, n = len(m.unknowns), len(m.inputs)
         graph = Graph(self.names)
         h = self.g[k:]
-        right = [
-            self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)
-        ]
+        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
         transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
         sign = 1 if m.explicit else -1
         gradient = [
@@ -178,7 +179,8 @@ class _Lowering:
 
     def _mpmath(self, e: sp.Expr) -> str:
         spelled = e.xreplace({s: sp.Symbol(name, real=True) for s, name in self.names.items()})
-        printer = _Mpmath({"fully_qualified_modules": True})
+        make: Any = _Mpmath
+        printer = make({"fully_qualified_modules": True})
         return str(printer.doprint(spelled.replace(Magnitude, sp.Abs)))
 
     def _digest(self, math: Mathematics) -> str:

@@ -16,22 +16,23 @@ GREEK = {
 
 CXX_KEYWORDS = frozenset(
     """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class compl
-    concept const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype default delete do
-    double dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable namespace
-    new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires return
-    short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef
-    typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq linux unix""".split()
+    concept const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype default delete
+    do double dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable
+    namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast
+    requires return short signed sizeof static static_assert static_cast struct switch template this thread_local throw
+    true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq linux
+    unix""".split()
 )
 
 # What generated code calls by name itself: arrays, types, functions of the runtime.
 RESERVED = frozenset(
-    """inputs unknowns residual jacobian scale cotangents gradient adjoint transposed conditioning guess lower upper values
-    auxiliary prologue Real Prologue fixed solution name registers auxiliaries linear bounded open max_iterations input_names
-    jacobian_name linearise residual_pullback evaluate bounds explicit_ opgen at std main errno assert NULL EOF
-    exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign floor
-    ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan infinity
-    epsilon lanes block lane all any none finite load store read count text strides Pack Mask Vec Bits Traits generated
-    NAN INFINITY signbit isnan isinf M_PI stdin stdout stderr""".split()
+    """inputs unknowns residual jacobian scale cotangents gradient adjoint transposed conditioning guess lower upper
+    values auxiliary prologue Real Prologue fixed solution name registers auxiliaries linear bounded open max_iterations
+    input_names jacobian_name linearise residual_pullback evaluate bounds explicit_ opgen at std main errno assert NULL
+    EOF exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign
+    floor ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan
+    infinity epsilon lanes block lane all any none finite load store read count text strides Pack Mask Vec Bits Traits
+    generated NAN INFINITY signbit isnan isinf M_PI stdin stdout stderr""".split()
 )
 
 

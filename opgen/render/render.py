@@ -73,7 +73,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the output is code; text enters it through `string` and `pyrepr`
+        autoescape=False,  # the output is code; text enters it through `string` and `pyrepr`
     )
     made.filters["pyrepr"] = repr
     return made

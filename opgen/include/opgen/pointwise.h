@@ -17,6 +17,8 @@ constexpr int64_t serial_points = 8192;
 // number of threads.
 constexpr int64_t slice_points = 8192;
 constexpr int64_t max_slices = 64;
+// One step solves a linear system; a second takes off what rounding has left.
+constexpr int64_t linear_iterations = 2;
 constexpr double default_tolerance = 16 * epsilon;
 
 // The points of one call, cut into slices of whole blocks.
@@ -117,7 +119,8 @@ struct Pointwise {
     Grid<n + k + outs> grid;
     if (!grid.merge(points, call.arrays)) return bad_call(report, Op::name, "more than 32 axes that cannot be merged");
     const double tol = options.tol > 0 ? std::fmax(options.tol, default_tolerance) : default_tolerance;
-    const int64_t limit = options.max_iterations > 0 ? options.max_iterations : Op::max_iterations;
+    const int64_t asked = options.max_iterations > 0 ? options.max_iterations : Op::max_iterations;
+    const int64_t limit = Op::linear && asked > linear_iterations ? linear_iterations : asked;
     const Failure failure = for_blocks(Slices(grid.total, INT64_MAX), options.threads,
                                        [&](int64_t, int64_t begin, int64_t count, Failure& failed) {
       Rows<n> x;
@@ -173,7 +176,7 @@ struct Pointwise {
       const int64_t first = limit < pack_iterations ? limit : pack_iterations;
       auto root = newton<Op>(p, guess, lo, hi, tol, first);
       ok = ok & root.converged;
-      if (!all(ok | !valid)) {
+      if (!Op::linear && !all(ok | !valid)) {
         for (int j = 0; j < width; ++j) {
           if (!lane(ok, j) && lane(valid, j)) ok = finish(in, guess, tol, limit, j, root, ok);
         }

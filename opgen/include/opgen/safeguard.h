@@ -36,7 +36,7 @@ class Safeguarded {
       const bool lower = finite && !(best_.residual <= std::fabs(F_[0]));
       if (iteration >= max_iterations) {
         if (lower) keep(y);
-        return best_;
+        return zero_root();
       }
       y = next(y, finite, lower);
     }
@@ -49,6 +49,14 @@ class Safeguarded {
     return std::isfinite(F_[0]);
   }
 
+  // Newton only halves its way to a multiple root at zero, and never arrives.
+  Iterate<double, 1> zero_root() {
+    if (std::fabs(best_.y[0]) < 1e-6 && lo_ <= 0 && hi_ >= 0 && evaluate(0) && F_[0] == 0) {
+      best_.y[0] = best_.residual = 0;
+      best_.converged = true;
+    }
+    return best_;
+  }
   Iterate<double, 1> accept(double y) {
     best_.y[0] = inside<Op>(0, y, correction(y, -F_[0] / J_[0][0]), lo_, hi_);
     best_.residual = std::fabs(F_[0]);

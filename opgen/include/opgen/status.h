@@ -113,8 +113,8 @@ int conclude(const Failure& failure, const opgen_points& points, const opgen_arr
       text.add(": the root is not isolated there and has no gradient; move the inputs");
       break;
     default:
-      text.add(": residual %g after %lld iterations; give a guess or bounds", failure.residual,
-               static_cast<long long>(failure.iterations));
+      text.add(": residual %g after %lld iterations; %s", failure.residual, static_cast<long long>(failure.iterations),
+               Op::linear ? "the linear system is singular there, move the inputs" : "give a guess or bounds");
   }
   text.add(", or on_failure=\"nan\"");
   return options.on_failure == OPGEN_RAISE ? OPGEN_FAILED_POINTS : OPGEN_OK;

@@ -4,11 +4,13 @@
 
 #include <opgen/aten_loader.h>
 #include <opgen/broadcast.h>
+#include <opgen/status.h>
 #include <tensorflow/c/kernels.h>
 #include <tensorflow/c/ops.h>
 #include <tensorflow/c/tf_status.h>
 #include <tensorflow/c/tf_tensor.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +22,8 @@ int opgen_solve(const opgen_points*, const opgen_array* inputs, const opgen_arra
                 int32_t* iterations, unsigned char* converged, const opgen_options*, opgen_report*);
 int opgen_adjoint(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                   const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*, opgen_report*);
+int opgen_isolated(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns, unsigned char* flags,
+                   const opgen_options*, opgen_report*);
 int opgen_residual(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                    const opgen_array* outputs, const opgen_options*, opgen_report*);
 int opgen_residual_pullback(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
@@ -165,11 +169,41 @@ void solve(void* kernel, TF_OpKernelContext* context) {
 using Pullback = int (*)(const opgen_points*, const opgen_array*, const opgen_array*, const opgen_array*,
                          const opgen_array*, const opgen_options*, opgen_report*);
 
+// Marks what is no isolated root as failed: GMRES can solve a singular system that is consistent, and the gradient that comes
+// out means nothing. The marked copies are NaN there, which the ATen adjoint passes over.
+inline bool mark_failed(Call& call, const std::vector<opgen_array>& inputs, std::vector<opgen_array>& unknowns,
+                        std::vector<std::vector<char>>& copies) {
+  std::vector<unsigned char> isolated(static_cast<size_t>(count(call.shape())));
+  opgen_report report;
+  if (opgen_isolated(call.view(), inputs.data(), unknowns.data(), isolated.data(), &call.attributes().options, &report) !=
+      OPGEN_OK) {
+    return call.fail(report.message);
+  }
+  if (report.failed == 0) return true;
+  const size_t size = TF_DataTypeSize(call.dtype());
+  for (opgen_array& unknown : unknowns) {
+    copies.emplace_back(isolated.size() * size);
+    char* const copy = copies.back().data();
+    for (size_t i = 0; i < isolated.size(); ++i) {
+      const double value = isolated[i] ? value_at(unknown, *call.view(), static_cast<int64_t>(i)) : NAN;
+      if (size == sizeof(float)) {
+        reinterpret_cast<float*>(copy)[i] = static_cast<float>(value);
+      } else {
+        reinterpret_cast<double*>(copy)[i] = value;
+      }
+    }
+    unknown = call.array(copy, call.shape());
+  }
+  return true;
+}
+
 // Inputs, unknowns and cotangents in; the gradients of the first `gradients` of them out.
 template <class Op>
 void pull_back(Call& call, Pullback pullback, int cotangents, int gradients) {
   const auto inputs = call.inputs(0, Op::inputs);
-  const auto unknowns = call.inputs(Op::inputs, Op::unknowns);
+  auto unknowns = call.inputs(Op::inputs, Op::unknowns);
+  std::vector<std::vector<char>> copies;
+  if (call.attributes().gmres && gradients == Op::inputs && !mark_failed(call, inputs, unknowns, copies)) return;
   const auto bars = call.inputs(Op::inputs + Op::unknowns, cotangents);
   std::vector<opgen_array> outputs;
   for (int i = 0; i < gradients; ++i) {
