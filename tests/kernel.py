@@ -20,7 +20,10 @@ class Kernel:
 
     def _run(self, function: str, call: Any, *groups: list[np.ndarray | None]) -> str:
         status = getattr(self.library, function)(
-            ctypes.byref(call.points), *(call.view(g) for g in groups), ctypes.byref(call.options), ctypes.byref(call.report)
+            ctypes.byref(call.points),
+            *(call.view(g) for g in groups),
+            ctypes.byref(call.options),
+            ctypes.byref(call.report),
         )
         message = call.report.message.decode()
         if status:

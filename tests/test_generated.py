@@ -84,9 +84,7 @@ def flat(trees: Trees) -> dict[str, str]:
 
 def differences(want: Trees, have: Trees) -> str:
     """Return a unified diff of two sets of trees."""
-    before, after = (
-        {f"{op}/{path}": text for op, files in t.items() for path, text in files.items()} for t in (have, want)
-    )
+    before, after = flat(have), flat(want)
     lines: list[str] = []
     for path in sorted(before.keys() | after.keys()):
         old, new = (side.get(path, "").splitlines(keepends=True) for side in (before, after))

@@ -43,7 +43,9 @@ def draw(checks: ModuleType, count: int, seed: int = 0) -> list[np.ndarray]:
     """Draw inputs over the whole sample, logarithmically where it spans decades."""
     rng = np.random.default_rng(seed)
     return [
-        np.exp(rng.uniform(np.log(low), np.log(high), count)) if low > 0 and high / low > 1e3 else rng.uniform(low, high, count)
+        np.exp(rng.uniform(np.log(low), np.log(high), count))
+        if low > 0 and high / low > 1e3
+        else rng.uniform(low, high, count)
         for low, high in checks.SAMPLE
     ]
 
@@ -55,9 +57,7 @@ def test_every_point_converges_to_a_root(species: tuple[Any, ModuleType, ModuleT
     solution = op.solve(*x)
     assert solution.converged.all(), f"first at {[a[~solution.converged][:1] for a in x]}"
     picked = [0, 7, POINTS - 1]
-    for whole, alone in zip(
-        listed(solution.value), listed(op.solve(*(a[picked] for a in x)).value), strict=True
-    ):
+    for whole, alone in zip(listed(solution.value), listed(op.solve(*(a[picked] for a in x)).value), strict=True):
         np.testing.assert_allclose(alone, whole[picked], rtol=1e-14)
 
 
@@ -79,7 +79,7 @@ def test_values_and_gradients_are_mpmaths(species: tuple[Any, ModuleType, Module
 
 def test_float32_agrees_with_float64(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
     """float32 is solved in double inside, so its result is the double one, rounded."""
-    op, _, checks, kernel = species
+    op, _, checks, _ = species
     x = [a.astype(np.float32) for a in draw(checks, 200, seed=2)]
     single, double = op.solve(*x), op.solve(*(a.astype(np.float64) for a in x))
     ok = single.converged & double.converged

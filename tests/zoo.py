@@ -1,4 +1,4 @@
-"""The zoo: one residual for every structure and every difficulty. Tests iterate over it; a new structure is a new row."""
+"""The zoo: a residual for every structure and every difficulty. Tests iterate over it; a new structure is a new row."""
 
 import sympy as sp
 
@@ -115,7 +115,8 @@ functions = opgen.Explicit(
             "f_cosh": sp.cosh, "f_tanh": sp.tanh, "f_asinh": sp.asinh, "f_atanh": sp.atanh, "f_erf": sp.erf,
             "f_erfc": sp.erfc, "f_gamma": sp.gamma, "f_loggamma": sp.loggamma, "f_sec": sp.sec, "f_coth": sp.coth,
             "f_acosh": lambda t: sp.acosh(t + 2), "f_pow": lambda t: t ** sp.Rational(7, 5),
-            "f_power": lambda t: (t + 1) ** t, "f_inverse": lambda t: t**-3, "f_root": lambda t: t ** sp.Rational(-5, 2),
+            "f_power": lambda t: (t + 1) ** t, "f_inverse": lambda t: t**-3,
+            "f_root": lambda t: t ** sp.Rational(-5, 2),
             "f_atan2": lambda t: sp.atan2(t, 1 - 2 * t), "f_sign": lambda t: t * sp.sign(t - sp.Rational(1, 2)),
             "f_floor": lambda t: t * sp.floor(7 * t), "f_ceil": lambda t: t * sp.ceiling(7 * t),
             "f_max": lambda t: sp.Max(t, t**2 + sp.Rational(1, 5), sp.Rational(1, 3)),

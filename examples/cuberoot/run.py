@@ -24,12 +24,14 @@ print(f"NumPy: {x.size} roots in {1e3 * seconds:.1f} ms, largest relative differ
 # Which scale s makes y(s x) pass through what was measured? Gauss-Newton on the op's own derivative.
 points = tf.constant([0.5, 1.0, 2.0, 4.0], tf.float64)
 measured = cuberoot(1.7 * points)
-scale = tf.Variable(1.0, dtype=tf.float64)
+scale = tf.constant(1.0, tf.float64)
 for _ in range(6):
+    arguments = scale * points
     with tf.GradientTape() as tape:
-        misfit = cuberoot(scale * points) - measured
-    slope = tape.jacobian(misfit, scale)
-    scale.assign_sub(tf.reduce_sum(slope * misfit) / tf.reduce_sum(slope**2))
+        tape.watch(arguments)
+        y = cuberoot(arguments)
+    slope = tape.gradient(y, arguments) * points
+    scale -= tf.reduce_sum(slope * (y - measured)) / tf.reduce_sum(slope**2)
 
 z = scale * points
 exact = points * (2 * z + 3 * z**2) / (3 * (z**2 * (1 + z)) ** (2 / 3))

@@ -1,4 +1,4 @@
-"""Where a body is on its ellipse: the eccentric anomaly E after the mean anomaly M, and the distance r from the focus."""
+"""Where a body is on its ellipse: eccentric anomaly E from mean anomaly M, and the distance r from the focus."""
 
 import sympy as sp
 
@@ -14,5 +14,5 @@ kepler = opgen.Implicit(
     bounds=(M - e, M + e),
     sample={M: (0, 2 * sp.pi), e: (0, 0.9)},
     auxiliary={"r": 1 - e * sp.cos(E)},
-    doc="Kepler's equation: eccentric anomaly E and distance r (in semi-major axes) from mean anomaly and eccentricity.",
+    doc="Kepler's equation: eccentric anomaly E and distance r, in semi-major axes, from the mean anomaly M and e.",
 )

@@ -32,10 +32,17 @@ true = tf.constant([0.967, 75.3], tf.float64)
 noise = np.random.default_rng(0).normal(0, 1e-3, 24)
 measured = kepler(2 * np.pi * years / true[1], true[0]).r + noise
 
-guess = tf.Variable([0.9, 80.0], dtype=tf.float64)
-for _ in range(12):  # Gauss-Newton
+
+@tf.function
+def improved(guess: tf.Tensor) -> tf.Tensor:
+    """Take one step of Gauss and Newton."""
     with tf.GradientTape() as tape:
+        tape.watch(guess)
         misfit = kepler(2 * np.pi * years / guess[1], guess[0]).r - measured
-    jacobian = tape.jacobian(misfit, guess)
-    guess.assign_sub(tf.linalg.lstsq(jacobian, misfit[:, None])[:, 0])
+    return guess - tf.linalg.lstsq(tape.jacobian(misfit, guess), misfit[:, None])[:, 0]
+
+
+guess = tf.constant([0.9, 80.0], tf.float64)
+for _ in range(12):
+    guess = improved(guess)
 print(f"fitted eccentricity {guess[0]:.4f} (0.9670), period {guess[1]:.2f} years (75.30)")

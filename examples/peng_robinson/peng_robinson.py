@@ -1,4 +1,4 @@
-"""How far a fluid is from an ideal gas: two roots of the same Peng-Robinson cubic, chosen by where the search starts."""
+"""How far a fluid is from an ideal gas: two roots of one Peng-Robinson cubic, chosen by where the search starts."""
 
 import sympy as sp
 
@@ -18,8 +18,8 @@ cubic = Z**3 - (1 - B) * Z**2 + (A - 2 * B - 3 * B**2) * Z - (A * B - B**2 - B**
 s = sp.sqrt(2)
 fugacity = sp.exp(Z - 1 - A / (2 * s * B) * sp.log((Z + (1 + s) * B) / (Z + (1 - s) * B))) / (Z - B)
 
-# All roots lie between the volume of the molecules, B, and that of a gas whose molecules only repel, 1 + B. Newton's method
-# from above meets the largest root first, from below the smallest.
+# All roots lie between the volume of the molecules, B, and that of a gas whose molecules only repel, 1 + B. Newton's
+# method from above meets the largest root first, from below the smallest.
 vapour = opgen.Implicit(
     residual=cubic,
     unknown=Z,

@@ -19,8 +19,8 @@ settled = 2 * made / (lost + sp.sqrt(lost**2 + 4 * dt * k2 * made))
 
 robertson = opgen.Implicit(
     residual=[
-        # The sum of the three balances in place of a's own: nothing is lost. With a's own, in which decay and recovery nearly
-        # cancel, the gradient would lose four digits more.
+        # The sum of the three balances in place of a's own: nothing is lost. With a's own, in which decay and recovery
+        # nearly cancel, the gradient would lose three digits more.
         a + b + c - (a0 + b0 + c0),
         b - b0 - dt * (decay - recovery - pairing),
         c - c0 - dt * pairing,

@@ -1,4 +1,4 @@
-"""The current of a solar cell at a given voltage: the single-diode equation, in which the current stands on both sides."""
+"""The current of a solar cell at a given voltage: the single-diode equation, with the current on both sides."""
 
 import sympy as sp
 
@@ -17,6 +17,6 @@ solar_cell = opgen.Implicit(
     guess=Iph,
     sample={V: (0, 0.5), Iph: (5, 9), I0: (1e-10, 1e-9), nVt: (0.025, 0.03), Rs: (1e-3, 1e-2), Rsh: (10, 1e3)},
     auxiliary={"P": V * current},
-    doc="Current I (A) and power P (W) of a solar cell at the voltage V: photo current Iph, saturation current I0, thermal "
-    "voltage nVt (V), series and shunt resistance Rs and Rsh (ohm).",
+    doc="Current I (A) and power P (W) of a solar cell at the voltage V, from its photo current Iph, saturation "
+    "current I0, thermal voltage nVt (V), series and shunt resistance Rs and Rsh (ohm).",
 )

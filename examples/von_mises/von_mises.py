@@ -1,4 +1,4 @@
-"""Stress in a metal that yields: radial return for von Mises plasticity with Voce hardening, at one point of a structure."""
+"""Stress in a metal that yields: radial return for von Mises plasticity with Voce hardening, in three dimensions."""
 
 import sympy as sp
 

@@ -28,6 +28,9 @@ struct Iterate {
 
 // The point base + step, kept inside [lo, hi]. An open end is at zero, where the unknown would lose the sign that its symbol
 // promises: a step past it is taken in the logarithm instead, base * exp(step / base), which agrees with it to first order.
+template <class R>
+__attribute__((noinline, cold)) R logarithmic_step(R base, R step) { return base * exp(step / base); }
+
 template <class Op, class R>
 OPGEN_INLINE R inside(int i, const R& base, const R& step, const R& lo, const R& hi) {
   const R y = base + step;
@@ -35,7 +38,8 @@ OPGEN_INLINE R inside(int i, const R& base, const R& step, const R& lo, const R&
     return y;
   } else if (Op::open[i]) {
     const auto leaves = (y <= lo) | (y >= hi);
-    return any(leaves) ? select(leaves, base * exp(step / base), y) : y;
+    if (__builtin_expect(any(leaves), 0)) return select(leaves, logarithmic_step(base, step), y);
+    return y;
   } else {
     const R above = select(y < lo, lo, y);
     return select(above > hi, hi, above);

@@ -1,0 +1,1 @@
+"""Last stages: sources become libraries, made or found (Tree, Toolchain -> Plan -> files)."""

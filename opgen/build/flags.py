@@ -1,0 +1,32 @@
+"""Every compiler and linker flag.
+
+Never -ffast-math or -Ofast: linked into a shared library it makes the whole process flush denormal numbers to zero, and
+lets the compiler assume that there is no NaN.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# Nobody reads errno or the floating-point exception flags after a kernel; giving them up lets loops be vectorised.
+KERNEL = (
+    "-std=c++17",
+    "-O2",
+    "-ftree-vectorize",
+    "-fopenmp-simd",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+)
+TENSORFLOW = ("-std=c++17", "-O2")
+# The residual in ATen is calls into ATen: optimising it takes longer than it saves.
+ATEN = ("-std=c++20", "-O1", "-DAT_PER_OPERATOR_HEADERS")
+
+COMPILE = ("-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-c")
+# Symbols are bound inside each library, so that two operators in one process never meet; one that is missing is an
+# error here and not where the operator is used. There is no soname: libraries of one name would be taken for the same.
+LINK = ("-shared", "-pthread") + (
+    ("-Wl,-Bsymbolic", "-Wl,-z,defs", "-Wl,--as-needed") if sys.platform.startswith("linux") else ()
+)
+VECTOR_LIBRARY = "-lmvec"  # before -lm
+MATHEMATICS = "-lm"
+LOADER = "-ldl"
