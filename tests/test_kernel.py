@@ -42,7 +42,8 @@ def ops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 SHAPES = [
     ((6,), ()), ((), (6,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((4, 1, 3), (5, 1)), ((1,), (1, 1)), ((3, 1), (3, 7)),
-    ((300, 1), (1, 50)), ((1, 50), (300, 1)), ((20000,), (1,)), ((20000, 2), (2,)), ((2, 20000), (2, 1)), ((0, 3), (3,)),
+    ((300, 1), (1, 50)), ((1, 50), (300, 1)), ((20000,), (1,)), ((20000, 2), (2,)), ((2, 20000), (2, 1)),
+    ((0, 3), (3,)),
     ((3, 0), (3, 1)), ((2, 1, 2, 1, 2), (1, 2, 1, 2, 1)),
 ]  # fmt: skip
 
@@ -153,17 +154,27 @@ def test_the_failure_sentence(ops: dict[str, Any]) -> None:
         'give a guess or bounds, or on_failure="nan"'
     )
     assert isinstance(caught.value, ArithmeticError)
-    with pytest.raises(error, match=r"2 of 6 points did not converge; first at index \[1, 0\] \(M = -2\): residual 2 after 9 it"):
+    with pytest.raises(
+        error, match=r"2 of 6 points did not converge; first at index \[1, 0\] \(M = -2\): residual 2 after 9 it"
+    ):
         parab(np.array([[4.0, 1.0, 1.0], [-2.0, -3.0, 1.0]]), max_iterations=9)
     with pytest.raises(error, match=r"1 of 1 points did not converge; first at index \[\] \(M = -1\)"):
         parab(-1.0)
-    with pytest.raises(ops["kepler"].SolveError, match=r"1 of 2 points failed; first at index \[1\] \(M = nan, e = 0.5\): an input is not finite"):
+    with pytest.raises(
+        ops["kepler"].SolveError,
+        match=r"1 of 2 points failed; first at index \[1\] \(M = nan, e = 0.5\): an input is not finite",
+    ):
         ops["kepler"].kepler(np.array([1.0, np.nan]), 0.5)
     with pytest.raises(error, match=r"first at index \[0\] \(M = inf\): an input is not finite; mend the input"):
         parab(np.array([np.inf]))
-    with pytest.raises(ops["line"].SolveError, match=r"line: 1 of 1 points did not converge.*the linear system is singular there"):
+    with pytest.raises(
+        ops["line"].SolveError, match=r"line: 1 of 1 points did not converge.*the linear system is singular there"
+    ):
         ops["line"].line(0.0, 1.0)
-    with pytest.raises(ops["root"].SolveError, match=r"root: 1 of 2 points have no finite value; first at index \[1\] \(a = -1\).*domain"):
+    with pytest.raises(
+        ops["root"].SolveError,
+        match=r"root: 1 of 2 points have no finite value; first at index \[1\] \(a = -1\).*domain",
+    ):
         ops["root"].root(np.array([1.0, -1.0]))
 
 
@@ -193,13 +204,17 @@ def test_singular_points_have_no_gradient(ops: dict[str, Any]) -> None:
     """Simple, multiple and fold points; near a fold the gradient is large and right."""
     parab, pair = ops["parab"], ops["pair"]
     g = [np.ones(2)]
-    with pytest.raises(parab.SolveError, match=r"parab: dF/dE is singular at 1 of 2 points; first at index \[1\] \(M = 0\)"):
+    with pytest.raises(
+        parab.SolveError, match=r"parab: dF/dE is singular at 1 of 2 points; first at index \[1\] \(M = 0\)"
+    ):
         Kernel(parab).adjoint([np.array([4.0, 0.0])], [np.array([2.0, 0.0])], g)
     gradient = Kernel(parab).adjoint([np.array([4.0, 0.0])], [np.array([2.0, 0.0])], g, on_failure="nan")
     np.testing.assert_array_equal(gradient[0], [0.25, 0])
     a, b = np.array([4.0, 5.0]), np.array([4.0, 4.0])
     y = listed(pair.pair(a, b))
-    with pytest.raises(pair.SolveError, match=r"pair: F_y is singular at 1 of 2 points; first at index \[0\] \(a = 4, b = 4\)"):
+    with pytest.raises(
+        pair.SolveError, match=r"pair: F_y is singular at 1 of 2 points; first at index \[0\] \(a = 4, b = 4\)"
+    ):
         Kernel(pair).adjoint([a, b], y, [np.ones(2), None])
     a, b = np.array([4.0]), np.array([3.9999])
     y = listed(pair.pair(a, b))
@@ -242,5 +257,7 @@ def test_the_package_runs_without_opgen_sympy_or_a_framework(ops: dict[str, Any]
         "import numpy, sys; from kernel_packages.kepler import kepler; kepler(numpy.ones(2), 0.5);"
         "bad = {'opgen', 'sympy', 'tensorflow', 'torch', 'jax'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder.parent, env=os.environ, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder.parent, env=os.environ, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

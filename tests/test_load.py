@@ -478,3 +478,10 @@ def test_body_messages(tmp_path: Path, body: str, kind: type[OpgenError], messag
     assert type(caught.value) is kind
     assert caught.value.file == str(tmp_path / "op.py")
     assert "\n" not in str(caught.value)
+
+
+def test_a_star_import_of_sympy_defines_no_option(tmp_path: Path) -> None:
+    (tmp_path / "law.py").write_text('from sympy import *\nx, y = symbols("x y")\nresidual = y * exp(y) - x\n')
+    (spec,) = load_file(tmp_path / "law.py").specs
+    assert spec.adjoint == "auto"
+    assert [s.name for s in spec.inputs] == ["x"]

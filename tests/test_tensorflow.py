@@ -79,7 +79,10 @@ def test_the_table(tf: Any, op: Any, adjoint: str) -> None:
 @pytest.mark.parametrize("graph", [False, True])
 def test_adjoints_agree_for_systems_auxiliaries_and_broadcast_inputs(tf: Any, op: Any, graph: bool) -> None:
     rng = np.random.default_rng(0)
-    cases = {"kepler": (rng.uniform(0.1, 6, (5, 1)), rng.uniform(0.1, 0.8, 4)), "pair": (rng.uniform(4, 5, (3, 4)), np.array(1.5))}
+    cases = {
+        "kepler": (rng.uniform(0.1, 6, (5, 1)), rng.uniform(0.1, 0.8, 4)),
+        "pair": (rng.uniform(4, 5, (3, 4)), np.array(1.5)),
+    }
     for name, inputs in cases.items():
         found = []
         for adjoint in ("direct", "gmres"):
@@ -113,7 +116,9 @@ def test_wrong_arguments(tf: Any, op: Any) -> None:
     for bad in (tf.constant([1]), tf.constant([1.0], tf.float16), tf.constant(["a"]), tf.constant([True])):
         with pytest.raises(TypeError, match=r"parab: M has dtype \w+; give a float32 or float64 tensor"):
             parab(bad)
-    with pytest.raises(TypeError, match="kepler: M is float64 but e is float32; convert one, a call has a single dtype"):
+    with pytest.raises(
+        TypeError, match="kepler: M is float64 but e is float32; convert one, a call has a single dtype"
+    ):
         kepler(tf.constant([1.0], tf.float64), tf.constant(0.5))
     with pytest.raises(TypeError, match="kepler: e is a str"):
         kepler(tf.constant([1.0]), "0.5")
@@ -121,7 +126,9 @@ def test_wrong_arguments(tf: Any, op: Any) -> None:
         kepler(tf.constant([1.0]))
     with pytest.raises(ValueError, match="parab: on_failure is 'shrug'"):
         parab(tf.constant([1.0]), on_failure="shrug")
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"kepler: argument 2 has shape \[2\], which does not broadcast to \[3\]"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"kepler: argument 2 has shape \[2\], which does not broadcast to \[3\]"
+    ):
         kepler(tf.ones(3), tf.ones(2))
     with pytest.raises(ValueError, match="kepler: inputs of sizes 3 and 2 along axis 0 do not broadcast"):
         tf.function(lambda: kepler(tf.ones(3), tf.ones(2)))()
@@ -156,7 +163,9 @@ def test_singular_points_fail_under_either_adjoint(tf: Any, op: Any, adjoint: st
             tape.watch(a)
             p = op("pair")(a, b, adjoint=adjoint, on_failure=policy).p
         if policy == "raise":
-            with pytest.raises(tf.errors.InvalidArgumentError, match=r"pair: F_y is singular at 1 of 2 points; first at index \[1\]"):
+            with pytest.raises(
+                tf.errors.InvalidArgumentError, match=r"pair: F_y is singular at 1 of 2 points; first at index \[1\]"
+            ):
                 tape.gradient(p, a)
         else:
             np.testing.assert_allclose(tape.gradient(p, a), [4 / 3, 0], rtol=1e-12)

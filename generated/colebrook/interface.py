@@ -24,7 +24,7 @@ REGISTERED = 'OpgenColebrook5618c5f6'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('ColebrookValues', ('f',))
+Values: Any = namedtuple('ColebrookValues', ('f',))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

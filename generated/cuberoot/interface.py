@@ -24,7 +24,7 @@ REGISTERED = 'OpgenCuberootc8c34fcf'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('CuberootValues', ('y',))
+Values: Any = namedtuple('CuberootValues', ('y',))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

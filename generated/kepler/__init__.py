@@ -59,7 +59,7 @@ def kepler(
     adjoint: str = "auto",
     on_failure: str = "raise",
 ) -> Any:
-    """Kepler's equation: eccentric anomaly E and distance r (in semi-major axes) from mean anomaly and eccentricity.
+    """Kepler's equation: eccentric anomaly E and distance r, in semi-major axes, from the mean anomaly M and e.
 
     Args:
         inputs: M, e: tensors of one dtype, float32 or float64, that broadcast; Python numbers follow.

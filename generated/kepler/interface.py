@@ -24,7 +24,7 @@ REGISTERED = 'OpgenKepler64595cc2'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('KeplerValues', ('E', 'r'))
+Values: Any = namedtuple('KeplerValues', ('E', 'r'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

@@ -26,7 +26,7 @@ REGISTERED = 'OpgenLiquidae34626c'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('LiquidValues', ('Z', 'phi'))
+Values: Any = namedtuple('LiquidValues', ('Z', 'phi'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

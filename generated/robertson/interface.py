@@ -24,7 +24,7 @@ REGISTERED = 'OpgenRobertson86ff26c0'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('RobertsonValues', ('a', 'b', 'c'))
+Values: Any = namedtuple('RobertsonValues', ('a', 'b', 'c'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

@@ -28,11 +28,12 @@ def _arrays(names: tuple[str, ...], given: tuple[Any, ...]) -> list[np.ndarray]:
     dtype = first = None
     for name, x in zip(names, given, strict=True):
         if isinstance(x, (np.ndarray, np.generic)) and not isinstance(x, float):
-            if x.dtype not in _DTYPES:
+            own = x.dtype.newbyteorder("=")
+            if own not in _DTYPES:
                 raise interface.refuse(name, x)
-            if dtype is not None and x.dtype != dtype:
-                raise interface.mixed(first, str(dtype), name, str(x.dtype))
-            dtype, first = x.dtype, name
+            if dtype is not None and own != dtype:
+                raise interface.mixed(str(first), str(dtype), name, str(own))
+            dtype, first = own, name
     made = []
     for name, x in zip(names, given, strict=True):
         if not isinstance(x, np.ndarray):
@@ -46,9 +47,7 @@ def _arrays(names: tuple[str, ...], given: tuple[Any, ...]) -> list[np.ndarray]:
             if plain.dtype.kind not in "fiu" and plain.size:
                 raise interface.refuse(name, plain)
             x = plain.astype(dtype or np.float64)
-        if not x.dtype.isnative:
-            x = x.astype(x.dtype.newbyteorder("="))
-        made.append(x)
+        made.append(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
     return made
 
 

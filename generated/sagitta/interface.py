@@ -24,7 +24,7 @@ REGISTERED = 'OpgenSagitta59b2d032'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('SagittaValues', ('s',))
+Values: Any = namedtuple('SagittaValues', ('s',))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

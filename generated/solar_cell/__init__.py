@@ -59,8 +59,8 @@ def solar_cell(
     adjoint: str = "auto",
     on_failure: str = "raise",
 ) -> Any:
-    """Current I (A) and power P (W) of a solar cell at the voltage V: photo current Iph, saturation current I0,
-    thermal voltage nVt (V), series and shunt resistance Rs and Rsh (ohm).
+    """Current I (A) and power P (W) of a solar cell at the voltage V, from its photo current Iph, saturation current
+    I0, thermal voltage nVt (V), series and shunt resistance Rs and Rsh (ohm).
 
     Args:
         inputs: V, Iph, I0, nVt, Rs, Rsh: tensors of one dtype, float32 or float64, that broadcast; Python numbers

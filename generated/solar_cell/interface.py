@@ -24,7 +24,7 @@ REGISTERED = 'OpgenSolarCellb3932280'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('SolarCellValues', ('I', 'P'))
+Values: Any = namedtuple('SolarCellValues', ('I', 'P'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

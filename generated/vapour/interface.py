@@ -26,7 +26,7 @@ REGISTERED = 'OpgenVapour347e39f4'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('VapourValues', ('Z', 'phi'))
+Values: Any = namedtuple('VapourValues', ('Z', 'phi'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

@@ -29,7 +29,7 @@ REGISTERED = 'OpgenVonMisesae66958e'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
-Values: Any = namedtuple('VonMisesValues', ('dp', 'xx', 'yy', 'zz', 'xy', 'yz', 'zx'))
+Values: Any = namedtuple('VonMisesValues', ('dp', 'xx', 'yy', 'zz', 'xy', 'yz', 'zx'))  # type: ignore[name-match]
 
 
 class Solution(NamedTuple):

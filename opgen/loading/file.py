@@ -185,7 +185,8 @@ def _check_name(name: object, path: Path, taken: list[str]) -> None:
 
 def _short_form(module: ModuleType, variables: dict[str, object], path: Path) -> Implicit:
     """Read the short form: the options of Implicit as variables of the module."""
-    options = {key: variables[key] for key in _OPTIONS if key in variables}
+    # After `from sympy import *` the module has SymPy's own `adjoint`, which the user never meant.
+    options = {key: variables[key] for key in _OPTIONS if key in variables and variables[key] is not vars(sp).get(key)}
     # An input may be called like an option: a symbol of the same name is the input.
     options = {key: value for key, value in options.items() if not (isinstance(value, sp.Symbol) and value.name == key)}
     if "unknown" not in options and "unknowns" in variables:
