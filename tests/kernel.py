@@ -42,6 +42,22 @@ class Kernel:
         self._run("opgen_adjoint", call, x, y, g, gradients)
         return gradients
 
+    def tangent(self, x: list[np.ndarray], y: list[np.ndarray], v: list[np.ndarray | None]) -> list[np.ndarray]:
+        """The tangents of all outputs along v."""
+        call = self.adapter._Call(np.broadcast_shapes(*(a.shape for a in (*x, *y))), x[0].dtype)
+        outputs = [call.empty() for _ in self.interface.OUTPUTS]
+        self._run("opgen_tangent", call, x, y, v, outputs)
+        return outputs
+
+    def second(
+        self, x: list[np.ndarray], y: list[np.ndarray], g: list[np.ndarray | None], v: list[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        """The derivative by x of the cotangents g times the tangents along v."""
+        call = self.adapter._Call(np.broadcast_shapes(*(a.shape for a in (*x, *y))), x[0].dtype)
+        gradients = [np.full(a.shape, np.nan, a.dtype) for a in x]
+        self._run("opgen_second", call, x, y, g, v, gradients)
+        return gradients
+
     def residual_pullback(self, x: list[np.ndarray], y: list[np.ndarray], v: list[np.ndarray]) -> list[np.ndarray]:
         """v^T F_x, then v^T F_y."""
         call = self.adapter._Call(np.broadcast_shapes(*(a.shape for a in (*x, *y))), x[0].dtype)

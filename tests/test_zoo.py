@@ -111,3 +111,46 @@ def test_residual_pullback_is_the_derivative_of_the_residual(
         differences = (J(up) - J(down)) / (2 * h)
         size = np.abs(J(at)) / np.maximum(np.abs(at[i]), 1e-3) + np.abs(found)
         np.testing.assert_array_less(np.abs(found - differences), 1e-5 * size + 1e-6 * np.abs(found).max() + 1e-9)
+
+
+def test_tangent_is_the_transpose_of_the_adjoint(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
+    """g . o'(v) = x'(g) . v at every point."""
+    op, _, checks, kernel = species
+    x = draw(checks, 50, seed=5)
+    outputs = listed(op(*x))
+    y = outputs[: len(kernel.interface.UNKNOWNS)]
+    rng = np.random.default_rng(6)
+    v = [rng.standard_normal(50) * a for a in x]
+    g = [rng.standard_normal(50) for _ in outputs]
+    forward = [a * b for a, b in zip(g, kernel.tangent(x, y, v), strict=True)]
+    backward = [a * b for a, b in zip(kernel.adjoint(x, y, g), v, strict=True)]
+    size = np.abs(forward).sum(axis=0) + np.abs(backward).sum(axis=0)
+    np.testing.assert_array_less(np.abs(np.sum(forward, axis=0) - np.sum(backward, axis=0)), 1e-11 * size + 1e-300)
+
+
+def test_second_derivatives_are_differences_of_first_ones(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
+    """d/dx (x'(g) . v), by central differences of the adjoint at moved roots."""
+    op, _, checks, kernel = species
+    x = draw(checks, 30, seed=7)
+    k = len(kernel.interface.UNKNOWNS)
+    outputs = listed(op(*x))
+    rng = np.random.default_rng(8)
+    v = [rng.standard_normal(30) * (1 + np.abs(a)) for a in x]
+    g = [rng.standard_normal(30) for _ in outputs]
+
+    def product(moved: list[np.ndarray]) -> np.ndarray:
+        warm = tuple(outputs[:k])
+        roots = listed(op.solve(*moved, initial=None if kernel.interface.EXPLICIT else warm[0] if k == 1 else warm).value)
+        return np.sum([a * b for a, b in zip(kernel.adjoint(moved, roots[:k], g), v, strict=True)], axis=0)
+
+    found = kernel.second(x, outputs[:k], g, v)
+    base = np.abs(product(x))
+    for i, second in enumerate(found):
+        h = 1e-5 * np.maximum(np.abs(x[i]), 1e-3)
+        up, down = list(x), list(x)
+        up[i], down[i] = x[i] + h, x[i] - h
+        differences = (product(up) - product(down)) / (2 * h)
+        error = np.abs(second - differences)
+        allowed = 1e-5 * np.abs(second) + 1e-8 * base / h * 1e-3 + 1e-5 * np.abs(second).max() + 1e-9
+        # A kink between the two points spoils a difference, not a derivative.
+        assert (error <= allowed).mean() > 0.9, (i, np.c_[second, differences][error > allowed])

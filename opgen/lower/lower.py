@@ -9,14 +9,14 @@ from typing import Any
 import sympy as sp
 from sympy.printing.pycode import MpmathPrinter
 
-from opgen.analyse.calculus import Magnitude
+from opgen.analyse.calculus import Magnitude, derivative
 from opgen.analyse.model import Model
 from opgen.errors import UnsupportedError
 from opgen.lower.aten import aten_lines
 from opgen.lower.cxx import Code, Emitter, invariants
 from opgen.lower.graph import Graph, Node
 from opgen.lower.names import identifiers
-from opgen.lower.program import Adjoint, Aten, Mathematics, Program
+from opgen.lower.program import Adjoint, Aten, Mathematics, Program, Second, Tangent
 
 
 def lower(model: Model) -> Program:
@@ -54,10 +54,12 @@ class _Lowering:
         self.inputs, self.unknowns, self.auxiliaries = spelled[:n], spelled[n : n + k], spelled[n + k :]
         self.display = display
         self.names = dict(zip((*model.inputs, *model.unknowns), spelled, strict=False))
-        # Symbols that only generated code knows: cotangents g, adjoint u, cotangents v of the residual.
+        # Arrays of generated code: cotangents g, adjoint u, tangents v of the inputs and w of the unknowns.
         self.g = self._array("cotangents", k + len(model.auxiliary))
         self.u = self._array("solution", k)
-        self.y = self._array("unknowns", k)
+        self.w = self._array("tangent", k)
+        self.p = self._array("correction", k)
+        self.v = self._array("tangents", n)
 
     def _array(self, name: str, size: int) -> tuple[sp.Symbol, ...]:
         made = tuple(sp.Dummy(f"{name}{i}", real=True) for i in range(size))
@@ -105,6 +107,8 @@ class _Lowering:
             residual=_code(residual, fields),
             auxiliary=_code(auxiliary, fields),
             adjoint=self._adjoint(),
+            tangent=self._tangent(),
+            second=self._second(),
             residual_pullback=self._residual_pullback(),
             aten=self._aten(),
             mathematics=math,
@@ -137,6 +141,58 @@ class _Lowering:
         after = [graph(e) for e in gradient]
         emitter = Emitter((*before, *after), {}, "t")
         return Adjoint(emitter.code(before), emitter.code(after))
+
+    def _moved(self) -> list[sp.Expr]:
+        """Give -F_x v; for y = f(x), f_x v."""
+        m = self.model
+        sign = 1 if m.explicit else -1
+        return [sign * sp.Add(*(d * v for d, v in zip(row, self.v, strict=True))) for row in m.by_input]
+
+    def _jacobian(self) -> list[sp.Expr]:
+        return [d for row in self.model.by_unknown for d in row]
+
+    def _tangent(self) -> Tangent:
+        """F_y w = -F_x v, then a_x v + a_y w."""
+        m = self.model
+        graph = Graph(self.names)
+        after = [
+            sp.Add(*(d * v for d, v in zip(by_input, self.v, strict=True)))
+            + sp.Add(*(d * w for d, w in zip(by_unknown, self.w, strict=True)))
+            for by_input, by_unknown in zip(m.auxiliary_by_input, m.auxiliary_by_unknown, strict=True)
+        ]
+        first = [graph(e) for e in (*self._jacobian(), *self._moved())]
+        last = [graph(e) for e in after]
+        emitter = Emitter((*first, *last), {}, "t")
+        return Tangent(emitter.code(first), emitter.code(last))
+
+    def _second(self) -> Second:
+        """Differentiate g^T o', o' the tangent of the outputs along v, by the inputs.
+
+        With F_y^T u = g + a_y^T h and F_y w = -F_x v, the function
+            L = g^T w + h^T (a_x v + a_y w) - u^T (F_x v + F_y w)
+        equals g^T o' and does not change to first order with w. So its total derivative by x is L_x + (dy/dx)^T L_y with u
+        and w held fixed, and (dy/dx)^T L_y = -F_x^T p where F_y^T p = L_y. The terms of L without F or a drop out.
+        """
+        m = self.model
+        k, n = len(m.unknowns), len(m.inputs)
+        graph = Graph(self.names)
+        h = self.g[k:]
+        sign = 1 if m.explicit else -1  # y - f(x) = 0: F_x = -f_x, F_y = 1
+        L = sp.Add(
+            *(h[q] * m.auxiliary_by_input[q][j] * self.v[j] for q in range(len(h)) for j in range(n)),
+            *(h[q] * m.auxiliary_by_unknown[q][i] * self.w[i] for q in range(len(h)) for i in range(k)),
+            *(sign * self.u[i] * m.by_input[i][j] * self.v[j] for i in range(k) for j in range(n)),
+            *(-self.u[i] * m.by_unknown[i][j] * self.w[j] for i in range(k) for j in range(k) if m.by_unknown),
+        )
+        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
+        first = [graph(e) for e in (*self._jacobian(), *right, *self._moved())]
+        middle = [graph(derivative(L, y)) for y in m.unknowns]
+        last = [
+            graph(derivative(L, x) + sign * sp.Add(*(self.p[i] * m.by_input[i][j] for i in range(k))))
+            for j, x in enumerate(m.inputs)
+        ]
+        emitter = Emitter((*first, *middle, *last), {}, "t")
+        return Second(emitter.code(first), emitter.code(middle), emitter.code(last))
 
     def _residual_pullback(self) -> Code:
         m = self.model

@@ -17,6 +17,23 @@ class Adjoint:
 
 
 @dataclass(frozen=True)
+class Tangent:
+    """The two halves of the tangent, between which F_y w = -F_x v is solved."""
+
+    before: Code  # results: F_y row by row, then -F_x v
+    after: Code  # results: the tangents of the auxiliaries
+
+
+@dataclass(frozen=True)
+class Second:
+    """The three parts of the second derivative, between which three systems are solved."""
+
+    first: Code  # results: F_y row by row, then the right-hand sides of u and of w
+    middle: Code  # results: the right-hand side of p
+    last: Code  # results: the derivative by the inputs
+
+
+@dataclass(frozen=True)
 class Aten:
     """The residual in ATen C++."""
 
@@ -69,6 +86,8 @@ class Program:
     residual: Code
     auxiliary: Code
     adjoint: Adjoint
+    tangent: Tangent
+    second: Second
     residual_pullback: Code  # results: v^T F_x, then v^T F_y
     aten: Aten
     mathematics: Mathematics

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from opgen.lower.cxx import Code, string
 from opgen.lower.names import fields
-from opgen.lower.program import Adjoint, Program
+from opgen.lower.program import Adjoint, Program, Second, Tangent
 from opgen.render.prose import function_docstring, method, module_docstring, plain
 
 
@@ -55,6 +55,13 @@ class KernelView:
     adjoint: Adjoint
     adjoint_transposed: tuple[tuple[str, ...], ...]
     adjoint_right: tuple[str, ...]
+    tangent: Tangent
+    tangent_jacobian: tuple[tuple[str, ...], ...]
+    tangent_right: tuple[str, ...]
+    second: Second
+    second_jacobian: tuple[tuple[str, ...], ...]
+    second_adjoint: tuple[str, ...]
+    second_tangent: tuple[str, ...]
     residual_pullback: Code
 
 
@@ -63,6 +70,7 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
     k = len(program.unknowns)
     results = program.linearisation.results
     before = program.adjoint.before.results
+    first = program.second.first.results
     square = 0 if program.explicit else k * k
     return KernelView(
         banner=banner,
@@ -95,8 +103,15 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         residual=program.residual,
         auxiliary=program.auxiliary,
         adjoint=program.adjoint,
-        adjoint_transposed=tuple(before[i * k : (i + 1) * k] for i in range(square // k if k else 0)),
+        adjoint_transposed=_rows(before[:square], k),
         adjoint_right=before[square:],
+        tangent=program.tangent,
+        tangent_jacobian=_rows(program.tangent.before.results[:square], k),
+        tangent_right=program.tangent.before.results[square:],
+        second=program.second,
+        second_jacobian=_rows(first[:square], k),
+        second_adjoint=first[square : square + k],
+        second_tangent=first[square + k :],
         residual_pullback=program.residual_pullback,
     )
 
@@ -110,6 +125,10 @@ def registered_name(program: Program) -> str:
     """Name the TensorFlow operators: two residuals of one name never share a registration."""
     ascii_only = "".join(c for c in type_name(program.name) if c.isascii() and c.isalnum())
     return f"Opgen{ascii_only}{program.digest[:8]}"
+
+
+def _rows(entries: tuple[str, ...], k: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(entries[i : i + k] for i in range(0, len(entries), k))
 
 
 def _bool(value: bool) -> str:

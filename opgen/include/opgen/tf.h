@@ -4,6 +4,7 @@
 
 #include <opgen/aten_loader.h>
 #include <opgen/broadcast.h>
+#include <opgen/kernel.h>
 #include <opgen/status.h>
 #include <tensorflow/c/kernels.h>
 #include <tensorflow/c/ops.h>
@@ -15,21 +16,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-
-// The kernel of this library's operator.
-extern "C" {
-int opgen_solve(const opgen_points*, const opgen_array* inputs, const opgen_array* initial, const opgen_array* outputs,
-                int32_t* iterations, unsigned char* converged, const opgen_options*, opgen_report*);
-int opgen_adjoint(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
-                  const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*, opgen_report*);
-int opgen_isolated(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns, unsigned char* flags,
-                   const opgen_options*, opgen_report*);
-int opgen_residual(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
-                   const opgen_array* outputs, const opgen_options*, opgen_report*);
-int opgen_residual_pullback(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
-                            const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*,
-                            opgen_report*);
-}
 
 namespace opgen::tf {
 
