@@ -212,7 +212,7 @@ AtenLoader& aten_loader() {
 template <class Op>
 void adjoint(void* kernel, TF_OpKernelContext* context) {
   Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(Op::inputs + Op::unknowns)) return;
+  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
   Pullback pullback = opgen_adjoint;
   if (call.attributes().gmres) {
     const LoadedAdjoint loaded = aten_loader<Op>().get();
@@ -244,8 +244,46 @@ void residual(void* kernel, TF_OpKernelContext* context) {
 template <class Op>
 void residual_pullback(void* kernel, TF_OpKernelContext* context) {
   Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(Op::inputs + Op::unknowns)) return;
+  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
   pull_back<Op>(call, opgen_residual_pullback, Op::unknowns, Op::inputs + Op::unknowns);
+}
+
+// Inputs, unknowns and tangents of the inputs in; the tangents of all outputs out.
+template <class Op>
+void tangent(void* kernel, TF_OpKernelContext* context) {
+  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
+  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
+  const auto inputs = call.inputs(0, Op::inputs), unknowns = call.inputs(Op::inputs, Op::unknowns);
+  const auto tangents = call.inputs(Op::inputs + Op::unknowns, Op::inputs);
+  std::vector<opgen_array> outputs;
+  for (int i = 0; i < Op::unknowns + Op::auxiliaries; ++i) {
+    outputs.push_back(call.array(call.output(i, call.dtype(), call.shape()), call.shape()));
+  }
+  opgen_report report;
+  if (call.ok() && opgen_tangent(call.view(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
+                                 &call.attributes().options, &report) != OPGEN_OK) {
+    call.fail(report.message);
+  }
+}
+
+// Inputs, unknowns, cotangents of all outputs and tangents of the inputs in; gradients by the inputs out.
+template <class Op>
+void second(void* kernel, TF_OpKernelContext* context) {
+  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
+  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
+  constexpr int outputs = Op::unknowns + Op::auxiliaries;
+  const auto inputs = call.inputs(0, Op::inputs), unknowns = call.inputs(Op::inputs, Op::unknowns);
+  const auto cotangents = call.inputs(Op::inputs + Op::unknowns, outputs);
+  const auto tangents = call.inputs(Op::inputs + Op::unknowns + outputs, Op::inputs);
+  std::vector<opgen_array> gradients;
+  for (int i = 0; i < Op::inputs; ++i) {
+    gradients.push_back(call.array(call.output(i, call.dtype(), call.shape(i)), call.shape(i)));
+  }
+  opgen_report report;
+  if (call.ok() && opgen_second(call.view(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(),
+                                gradients.data(), &call.attributes().options, &report) != OPGEN_OK) {
+    call.fail(report.message);
+  }
 }
 
 }  // namespace opgen::tf

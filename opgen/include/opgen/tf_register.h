@@ -112,7 +112,7 @@ inline void define(const Definition& op, ShapeFunction shape, Compute compute) {
   }
 }
 
-// Registers the five operators that make up one generated function.
+// Registers the seven operators that make up one generated function.
 template <class Op>
 bool register_operators() {
   constexpr int n = Op::inputs, k = Op::unknowns, m = Op::auxiliaries;
@@ -120,6 +120,8 @@ bool register_operators() {
   define({name, n, true, k + m, false}, points_shape<Op, n, k + m>, solve<Op, false>);
   define({name + "Solve", n, true, k + m, true}, points_shape<Op, n, k + m + 3>, solve<Op, true>);
   define({name + "Adjoint", n + 2 * k + m, false, n, false}, inputs_shape<n>, adjoint<Op>);
+  define({name + "Tangent", n + k + n, false, k + m, false}, points_shape<Op, n + k + n, k + m>, tangent<Op>);
+  define({name + "Second", n + 2 * k + m + n, false, n, false}, inputs_shape<n>, second<Op>);
   define({name + "Residual", n + k, false, k, false}, points_shape<Op, n + k, k>, residual<Op>);
   define({name + "ResidualPullback", n + 2 * k, false, n + k, false}, inputs_shape<n + k>, residual_pullback<Op>);
   return true;
