@@ -59,7 +59,9 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
         if language == "console":
             for command, output in commands(text):
                 words = shlex.split(command)
-                words[:1] = {"opgen": [sys.executable, "-m", "opgen"], "python": [sys.executable]}.get(words[0], words[:1])
+                words[:1] = {"opgen": [sys.executable, "-m", "opgen"], "python": [sys.executable]}.get(
+                    words[0], words[:1]
+                )
                 printed = run(words, tmp_path)
                 assert not output.strip() or shows(output, printed), f"{command}\n{printed}"
         elif file := FILE.match(text):

@@ -28,6 +28,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("src/tf_op.cc", "src/tf_op.cc.jinja", "tf"),
     ("test_{op}.py", "package/test_op.py.jinja", None),
     ("tf_op.py", "package/tf_op.py.jinja", "tf"),
+    ("tf_xla.py", "package/tf_xla.py.jinja", "tf"),
 )
 
 

@@ -1,4 +1,4 @@
-// What the ATen half of an operator is made of: the functions of its residual, and the adjoint that runs on them.
+// What the ATen half of an operator is made of: the functions of its residual, and the derivatives that run on them.
 // A generated file includes this and one header per ATen operator; the rest is compiled once, in aten_runtime.cc.
 #ifndef OPGEN_ATEN_ADJOINT_H
 #define OPGEN_ATEN_ADJOINT_H
@@ -29,10 +29,16 @@ struct AtenOperator {
   Tensors (*auxiliary)(const Tensors& inputs, const Tensors& unknowns);  // null if there are none
 };
 
-// Write dJ/dx into `gradients` for dJ/dy and dJ/da in `cotangents`; see aten_runtime.cc. Returns an opgen_status.
+// What opgen_adjoint, opgen_tangent and opgen_second of kernel.h say, by autograd and GMRES; see aten_runtime.cc.
 int aten_adjoint(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
                  const opgen_array* unknowns, const opgen_array* cotangents, const opgen_array* gradients,
                  const opgen_options* options, opgen_report* report) noexcept;
+int aten_tangent(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
+                 const opgen_array* unknowns, const opgen_array* tangents, const opgen_array* outputs,
+                 const opgen_options* options, opgen_report* report) noexcept;
+int aten_second(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
+                const opgen_array* unknowns, const opgen_array* cotangents, const opgen_array* tangents,
+                const opgen_array* gradients, const opgen_options* options, opgen_report* report) noexcept;
 
 // A number where a tensor is wanted.
 at::Tensor constant(double value);

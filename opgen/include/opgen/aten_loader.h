@@ -20,10 +20,19 @@ namespace opgen {
 using AtenAdjoint = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                             const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*,
                             opgen_report*);
+using AtenTangent = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
+                            const opgen_array* tangents, const opgen_array* outputs, const opgen_options*,
+                            opgen_report*);
+using AtenSecond = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
+                           const opgen_array* cotangents, const opgen_array* tangents, const opgen_array* gradients,
+                           const opgen_options*, opgen_report*);
 
-// Either the function or, in `error`, one sentence saying why there is none.
+// Either all functions or, in `error`, one sentence saying why there is none. They do what opgen_adjoint, opgen_second
+// and opgen_tangent of kernel.h do.
 struct LoadedAdjoint {
   AtenAdjoint function = nullptr;
+  AtenSecond second = nullptr;
+  AtenTangent tangent = nullptr;
   std::string error;
 };
 
@@ -69,12 +78,15 @@ class AtenLoader {
       void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
       if (!handle) return fail(std::string("its ATen adjoint cannot be loaded: ") + dlerror() + advice);
       if (path != library) continue;
-      if (void* symbol = dlsym(handle, "opgen_aten_adjoint")) return {reinterpret_cast<AtenAdjoint>(symbol), ""};
+      const LoadedAdjoint found{reinterpret_cast<AtenAdjoint>(dlsym(handle, "opgen_aten_adjoint")),
+                                reinterpret_cast<AtenSecond>(dlsym(handle, "opgen_aten_second")),
+                                reinterpret_cast<AtenTangent>(dlsym(handle, "opgen_aten_tangent")), ""};
+      if (found.function && found.second && found.tangent) return found;
     }
-    return fail(library + " does not contain opgen_aten_adjoint" + advice);
+    return fail("its ATen adjoint lacks a function that this adapter needs (" + library + ")" + advice);
   }
 
-  LoadedAdjoint fail(const std::string& why) const { return {nullptr, op_ + ": " + why}; }
+  LoadedAdjoint fail(const std::string& why) const { return {nullptr, nullptr, nullptr, op_ + ": " + why}; }
 
   // The folder of the library that this code is part of.
   static std::string beside() {

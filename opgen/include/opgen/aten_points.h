@@ -1,4 +1,4 @@
-// One call of the adjoint: its operands seen as vectors with one entry per point, and what it says of a failed point.
+// One call of a derivative: its operands seen as vectors with one entry per point, and what it says of a failed point.
 #ifndef OPGEN_ATEN_POINTS_H
 #define OPGEN_ATEN_POINTS_H
 
@@ -19,7 +19,8 @@ struct Call {
   at::IntArrayRef shape;
   int64_t size;
   int policy;
-  double tol;  // of the adjoint solve
+  double tol;     // of the linear solves
+  Tensors x, y;   // inputs and unknowns at every point; an explicit operator's unknowns may be undefined
 
   at::ScalarType type() const { return points.dtype == OPGEN_FLOAT32 ? at::kFloat : at::kDouble; }
 
@@ -35,6 +36,12 @@ struct Call {
   at::Tensor lanes(const opgen_array& array) const {
     if (!array.data) return {};
     return operand(array).expand(shape).reshape({size});
+  }
+
+  Tensors lanes(const opgen_array* arrays, int64_t count) const {
+    Tensors all;
+    for (int64_t i = 0; i < count; ++i) all.push_back(lanes(arrays[i]));
+    return all;
   }
 };
 
@@ -63,13 +70,13 @@ inline void describe(const Call& call, const opgen_array* inputs, const Failure&
                                             : static_cast<const double*>(inputs[i].data)[offset]);
     values += std::string(i ? ", " : "") + call.op.inputs[i] + " = " + number;
   }
-  const char* what = "the adjoint solve missed its tolerance";
+  const char* what = "the linear solve missed its tolerance";
   const char* advice = "F_y is close to singular there; move the input, or on_failure=\"nan\"";
   if (failure.cause == Cause::singular) {
     what = "F_y is singular";
     advice = "the root is not isolated there, so it has no gradient; move the input, or on_failure=\"nan\"";
   } else if (failure.cause == Cause::not_finite) {
-    what = "the adjoint solve met a value that is not finite";
+    what = "the linear solve met a value that is not finite";
     advice = "look for NaN or infinity in the incoming gradient or in F_y";
   }
   std::snprintf(report->message, sizeof report->message,

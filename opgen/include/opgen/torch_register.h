@@ -1,0 +1,61 @@
+// The schemas of a kernel's PyTorch operators, and their registration.
+#ifndef OPGEN_TORCH_REGISTER_H
+#define OPGEN_TORCH_REGISTER_H
+
+#include <opgen/torch_pullback.h>
+
+namespace opgen::pytorch {
+
+using Library = ::torch::stable::detail::StableLibrary;
+using Boxed = void (*)(StableIValue*, uint64_t, uint64_t);
+
+// "Tensor x0, Tensor x1, "
+inline std::string parameters(const char* type, const char* name, int n, const char* after = "") {
+  std::string text;
+  for (int i = 0; i < n; ++i) text += std::string(type) + " " + name + std::to_string(i) + after + ", ";
+  return text;
+}
+
+// "(Tensor, Tensor)", or a single one without parentheses.
+inline std::string results(int n, const std::string& more = "") {
+  std::string text = "Tensor";
+  for (int i = 1; i < n; ++i) text += ", Tensor";
+  text += more;
+  return text.find(',') == std::string::npos ? text : "(" + text + ")";
+}
+
+// Calls visit(name, parameters, results, function) for each of the seven operators that make up one generated function.
+template <class Op, class Visit>
+void each_operator(Visit&& visit) {
+  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  const std::string options =
+      "float tol=0, int max_iterations=0, str adjoint=\"direct\", str on_failure=\"raise\"";
+  const std::string x = parameters("Tensor", "x", n), y = parameters("Tensor", "y", k);
+  const std::string initial = parameters("Tensor?", "initial", k, "=None"), g = parameters("Tensor?", "g", values);
+  const std::string v = parameters("Tensor?", "v", n), wanted = "int[] wanted";
+  visit("forward", x + initial + options, results(values), solve<Op, false>);
+  visit("solve", x + initial + options, results(values, ", Tensor, Tensor, Tensor"), solve<Op, true>);
+  visit("adjoint", x + y + g + wanted + ", " + options, "Tensor[]", adjoint<Op>);
+  visit("tangent", x + y + v + options, results(values), tangent<Op>);
+  visit("second", x + y + g + v + wanted + ", " + options, "Tensor[]", second<Op>);
+  visit("residual", (x + y).substr(0, (x + y).size() - 2), results(k), residual<Op>);
+  visit("residual_pullback", x + y + parameters("Tensor?", "g", k) + wanted, "Tensor[]", residual_pullback<Op>);
+}
+
+// Each name ends in the digest of the residual: two operators of one name may meet in a process, one edited since.
+template <class Op>
+void define(Library& library) {
+  each_operator<Op>([&](const char* name, const std::string& in, const std::string& out, Boxed) {
+    library.def((std::string(name) + "_" + Op::digest + "(" + in + ") -> " + out).c_str());
+  });
+}
+
+template <class Op>
+void implement(Library& library) {
+  each_operator<Op>([&](const char* name, const std::string&, const std::string&, Boxed function) {
+    library.impl((std::string(name) + "_" + Op::digest).c_str(), function);
+  });
+}
+
+}  // namespace opgen::pytorch
+#endif
