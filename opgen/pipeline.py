@@ -16,7 +16,15 @@ from opgen.build import current, digest, flags, manifest
 from opgen.build.cache import Cache, open_cache
 from opgen.build.manifest import Manifest, Source
 from opgen.build.targets import choose
-from opgen.build.toolchain import Compiler, Toolchain, find_compiler, find_tensorflow, find_torch
+from opgen.build.toolchain import (
+    Compiler,
+    Toolchain,
+    find_compiler,
+    find_jax,
+    find_tensorflow,
+    find_torch,
+    has_stable_interface,
+)
 from opgen.errors import OpgenError, ToolchainError, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -127,18 +135,25 @@ class _Build:
         if self.output.exists() and not self.output.is_dir():
             raise UsageError(f"'{self.output}' is not a folder", "choose another with -o")
         self.tensorflow = find_tensorflow()
-        self.targets = choose(self.asked_targets, self.tensorflow)
-        self.torch = find_torch() if "tf" in self.targets else None
+        self.jax = find_jax()
+        torch = find_torch()
+        stable = torch if has_stable_interface(torch) else None
+        self.targets = choose(self.asked_targets, {"tf": self.tensorflow, "torch": stable, "jax": self.jax})
+        self.torch = torch if self.targets != ("numpy",) else None
         self.cache = open_cache()
         compiler, fault = _compiler(self.cache)
-        uses_tensorflow = "tf" in self.targets
-        self.environment = current.environment(compiler, self.tensorflow if uses_tensorflow else None, self.torch)
+        self.environment = current.environment(
+            compiler,
+            self.tensorflow if "tf" in self.targets else None,
+            self.torch,
+            self.jax if "jax" in self.targets else None,
+        )
         if not self.force and (found := self._current()):
             return found
         loaded = self._load()
         if compiler is None:
             raise fault
-        return self._make(loaded, Toolchain(compiler, self.tensorflow, self.torch))
+        return self._make(loaded, Toolchain(compiler, self.tensorflow, self.torch, self.jax))
 
     def _current(self) -> tuple[Built, ...]:
         """Return the operators of the source if all of them are current."""
@@ -250,7 +265,7 @@ class _Build:
 
     def _built(self, record: Manifest, folder: Path, reasons: tuple[str, ...], gone: tuple[str, ...] = ()) -> Built:
         notes = gone
-        if "tf" in self.targets and self.torch is None:
+        if self.targets != ("numpy",) and self.torch is None:
             notes = (*notes, "its ATen adjoint was not built, because PyTorch is not installed (pip install torch)")
         libraries = tuple(sorted(record.libraries))
         return Built(record.op, folder, reasons, libraries, time.monotonic() - self.start, notes)

@@ -208,7 +208,7 @@ OPERATORS = (
 
 def call(name: str, *arguments: Any, **options: Any) -> compiled.Gradients:
     """Call the adjoint of one of the operators above; all were compiled together."""
-    return adjoint(compiled.adjoint_function(OPERATORS, name), *arguments, **options)
+    return adjoint(compiled.several(OPERATORS)[f"adjoint_{name}"], *arguments, **options)
 
 
 @cache

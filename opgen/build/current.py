@@ -41,7 +41,9 @@ def of_source(file: Path | None, text: str | None, name: str | None, unknown: st
     return Source(file, None, name, unknown, digest.of_file(file) or "")
 
 
-def environment(compiler: Compiler | None, tensorflow: Framework | None, torch: Framework | None) -> Environment:
+def environment(
+    compiler: Compiler | None, tensorflow: Framework | None, torch: Framework | None, jax: Framework | None = None
+) -> Environment:
     """Describe what a build depends on besides its source, as it is now."""
     return Environment(
         opgen=__version__,
@@ -51,6 +53,7 @@ def environment(compiler: Compiler | None, tensorflow: Framework | None, torch: 
         processor=compiler.processor if compiler else (),
         tensorflow=tensorflow.version if tensorflow else None,
         torch=torch.version if torch else None,
+        jax=jax.version if jax else None,
     )
 
 

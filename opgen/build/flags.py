@@ -18,6 +18,9 @@ KERNEL = (
     "-fno-trapping-math",
 )
 TENSORFLOW = ("-std=c++17", "-O2")
+# Of PyTorch's stable interface only what is there since 2.10: the library runs in every release since.
+TORCH = ("-std=c++17", "-O1", "-DTORCH_TARGET_VERSION=0x020A000000000000")
+JAX = ("-std=c++17", "-O1")  # it only passes pointers on
 # The residual in ATen is calls into ATen: optimising it takes longer than it saves.
 ATEN = ("-std=c++20", "-O1", "-DAT_PER_OPERATOR_HEADERS")
 

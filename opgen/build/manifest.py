@@ -48,6 +48,7 @@ class Environment:
         processor: what it came to.
         tensorflow: Version; None where it is not used.
         torch: Version; None where it is not used.
+        jax: Version of jaxlib; None where it is not used.
     """
 
     opgen: str
@@ -57,6 +58,7 @@ class Environment:
     processor: tuple[str, ...]
     tensorflow: str | None
     torch: str | None
+    jax: str | None = None
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,15 @@ class _Planner:
 
     def plan(self) -> Plan:
         op, tensorflow, torch = self.tree.op, self.tools.tensorflow, self.tools.torch
+        jax = self.tools.jax
         kernel = self.compile("src/kernel.cc", self.tree["src/kernel.cc"], flags.KERNEL)
         libraries = [Library(f"lib{op}.so", self.link(f"lib{op}.so", (kernel,), self.mathematics))]
         if tensorflow is not None and "src/tf_op.cc" in self.tree:
             libraries.append(self.tensorflow(kernel, tensorflow))
+        if torch is not None and "src/torch_op.cc" in self.tree:
+            libraries.append(self.torch(kernel, torch))
+        if jax is not None and "src/xla_ffi.cc" in self.tree:
+            libraries.append(self.jax(kernel, jax))
         if torch is not None and "src/aten_adjoint.cc" in self.tree:
             libraries.append(self.aten(torch))
         return Plan(op, tuple(libraries))
@@ -122,6 +127,23 @@ class _Planner:
         link = (f"-L{tensorflow.folder}", "-l:libtensorflow_framework.so.2", *self.mathematics, flags.LOADER)
         step = self.link(name, (adapter, kernel), link, tensorflow)
         return Library(name, step, (("tensorflow", tensorflow.version),))
+
+    def torch(self, kernel: Step, torch: Framework) -> Library:
+        name = f"lib{self.tree.op}_torch.so"
+        own = (*flags.TORCH, *torch.flags, "-isystem", str(torch.folder / "include"))
+        adapter = self.compile("src/torch_op.cc", self.tree["src/torch_op.cc"], own, torch)
+        # No rpath: whoever loads it has imported torch.
+        link = (f"-L{torch.folder / 'lib'}", "-ltorch_cpu", *self.mathematics, flags.LOADER)
+        step = self.link(name, (adapter, kernel), link, torch)
+        return Library(name, step, (("torch", torch.version),))
+
+    def jax(self, kernel: Step, jax: Framework) -> Library:
+        name = f"lib{self.tree.op}_jax.so"
+        own = (*flags.JAX, "-isystem", str(jax.folder / "include"))
+        adapter = self.compile("src/xla_ffi.cc", self.tree["src/xla_ffi.cc"], own, jax)
+        # The FFI is headers only: nothing of jaxlib is linked, and the library runs under others.
+        step = self.link(name, (adapter, kernel), (*self.mathematics, flags.LOADER), jax)
+        return Library(name, step, (("jaxlib", jax.version),))
 
     def aten(self, torch: Framework) -> Library:
         name = f"lib{self.tree.op}_aten"

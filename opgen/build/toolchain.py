@@ -60,7 +60,7 @@ class Framework:
     """An installed framework.
 
     Attributes:
-        name: "TensorFlow" or "PyTorch".
+        name: "TensorFlow", "PyTorch" or "JAX".
         version: Its version.
         folder: Its package.
         flags: What compiling against it needs besides its headers.
@@ -79,6 +79,7 @@ class Toolchain:
     compiler: Compiler
     tensorflow: Framework | None
     torch: Framework | None
+    jax: Framework | None = None
 
 
 def find_compiler(cache: Cache) -> Compiler:
@@ -121,6 +122,24 @@ def find_torch() -> Framework | None:
     text = (folder / "version.py").read_text(encoding="utf-8")
     match = re.search(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", text, re.MULTILINE)
     return Framework("PyTorch", match[1] if match else "unknown", folder, _torch_abi(folder))
+
+
+def has_stable_interface(torch: Framework | None) -> bool:
+    """Say whether operators can be built on PyTorch's stable interface, which can all that they need since 2.10."""
+    numbers = re.match(r"(\d+)\.(\d+)", torch.version) if torch else None
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (2, 10)
+
+
+def find_jax() -> Framework | None:
+    """Find JAX without importing it: the folder is jaxlib's, which has the headers and gives the version."""
+    if _package("jax", "version.py") is None:
+        return None
+    folder = _package("jaxlib", "include/xla/ffi/api/ffi.h", "version.py")
+    if folder is None:
+        return None
+    text = (folder / "version.py").read_text(encoding="utf-8")
+    match = re.search(r"^_version\s*=\s*['\"]([^'\"]+)['\"]", text, re.MULTILINE)
+    return Framework("JAX", match[1] if match else "unknown", folder)
 
 
 def _command() -> list[str]:

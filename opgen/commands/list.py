@@ -71,25 +71,25 @@ def _surroundings() -> Callable[[tuple[str, ...]], Environment]:
     from opgen.build import digest
     from opgen.build.cache import open_cache
     from opgen.build.manifest import Environment
-    from opgen.build.toolchain import find_compiler, find_tensorflow, find_torch
+    from opgen.build.toolchain import find_compiler, find_jax, find_tensorflow, find_torch
     from opgen.errors import ToolchainError
 
     try:
         compiler = find_compiler(open_cache())
     except ToolchainError:
         compiler = None  # what is there is as good as before
-    tensorflow, torch = find_tensorflow(), find_torch()
+    tensorflow, torch, jax = find_tensorflow(), find_torch(), find_jax()
 
     def environment(targets: tuple[str, ...]) -> Environment:
-        linked = "tf" in targets
         return Environment(
             opgen=__version__,
             code=digest.of_opgen(),
             compiler=compiler.identity if compiler else None,
             march=compiler.march if compiler else "",
             processor=compiler.processor if compiler else (),
-            tensorflow=tensorflow.version if tensorflow and linked else None,
-            torch=torch.version if torch and linked else None,
+            tensorflow=tensorflow.version if tensorflow and "tf" in targets else None,
+            torch=torch.version if torch and targets != ("numpy",) else None,
+            jax=jax.version if jax and "jax" in targets else None,
         )
 
     return environment

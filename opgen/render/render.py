@@ -17,18 +17,23 @@ from opgen.render.view import KernelView, aten_view, kernel_view, package_view
 # Where templates lie: in the package if it was installed from a wheel, beside it in a checkout.
 FOLDERS = (Path(__file__).parent.parent / "templates", Path(__file__).parent.parent.parent / "templates")
 
-# Path in the package -> template and the targets that need it (none: always).
+# Path in the package -> template and the targets any of which needs it (none: always).
 FILES: tuple[tuple[str, str, str | None], ...] = (
     ("README.md", "package/README.md.jinja", None),
     ("__init__.py", "package/__init__.py.jinja", None),
     ("interface.py", "package/interface.py.jinja", None),
+    ("jax_op.py", "package/jax_op.py.jinja", "jax"),
+    ("keras_layer.py", "package/keras_layer.py.jinja", "tf"),
     ("numpy_op.py", "package/numpy_op.py.jinja", None),
-    ("src/aten_adjoint.cc", "src/aten_adjoint.cc.jinja", "tf"),
+    ("src/aten_adjoint.cc", "src/aten_adjoint.cc.jinja", "tf torch jax"),
     ("src/kernel.cc", "src/kernel.cc.jinja", None),
     ("src/tf_op.cc", "src/tf_op.cc.jinja", "tf"),
+    ("src/torch_op.cc", "src/torch_op.cc.jinja", "torch"),
+    ("src/xla_ffi.cc", "src/xla_ffi.cc.jinja", "jax"),
     ("test_{op}.py", "package/test_op.py.jinja", None),
     ("tf_op.py", "package/tf_op.py.jinja", "tf"),
     ("tf_xla.py", "package/tf_xla.py.jinja", "tf"),
+    ("torch_op.py", "package/torch_op.py.jinja", "torch"),
 )
 
 
@@ -37,19 +42,21 @@ def render(program: Program, targets: tuple[str, ...]) -> Tree:
 
     Args:
         program: what the operator computes.
-        targets: the frameworks to generate for: "numpy" (always there) and "tf".
+        targets: the frameworks to generate for: "numpy" (always there), "tf", "torch", "jax".
     """
     banner = banner_of(program)
     views = {
         "src/kernel.cc.jinja": kernel_view(program, banner),
         "src/tf_op.cc.jinja": kernel_view(program, banner),
+        "src/torch_op.cc.jinja": kernel_view(program, banner),
+        "src/xla_ffi.cc.jinja": kernel_view(program, banner),
         "src/aten_adjoint.cc.jinja": aten_view(program, banner),
     }
     package = package_view(program, targets)
     files = tuple(
         (path.format(op=program.name), fill(template, views.get(template, package)))
         for path, template, target in FILES
-        if target is None or target in targets
+        if target is None or not set(target.split()).isdisjoint(targets)
     )
     return Tree(program.name, tuple(sorted(files)))
 

@@ -28,6 +28,8 @@ class KernelView:
     type: str
     name_literal: str
     registered_name: str
+    torch_namespace: str
+    short_digest: str
     jacobian_name: str
     input_literals: tuple[str, ...]
     inputs: tuple[str, ...]
@@ -78,6 +80,8 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         type=type_name(program.name),
         name_literal=string(program.name),
         registered_name=registered_name(program),
+        torch_namespace=torch_namespace(program),
+        short_digest=program.digest[:8],
         jacobian_name="dF/d" + "".join(program.unknown_names) if k == 1 else "F_y",
         input_literals=tuple(map(string, program.input_names)),
         inputs=program.inputs,
@@ -125,6 +129,11 @@ def registered_name(program: Program) -> str:
     """Name the TensorFlow operators: two residuals of one name never share a registration."""
     ascii_only = "".join(c for c in type_name(program.name) if c.isascii() and c.isalnum())
     return f"Opgen{ascii_only}{program.digest[:8]}"
+
+
+def torch_namespace(program: Program) -> str:
+    """Name what the PyTorch operators hang under: torch.ops.opgen_<op>, in ASCII."""
+    return "opgen_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in program.name)
 
 
 def _rows(entries: tuple[str, ...], k: int) -> tuple[tuple[str, ...], ...]:
@@ -210,11 +219,13 @@ class PackageView:
     call: str
     targets: tuple[str, ...]
     tensorflow: bool
+    jax: bool
     input_names: tuple[str, ...]
     unknown_names: tuple[str, ...]
     auxiliary_names: tuple[str, ...]
     inputs: tuple[str, ...]
     unknowns: tuple[str, ...]
+    layer: str
     values_type: str
     value_fields: tuple[str, ...]
     explicit_operator: bool
@@ -223,6 +234,9 @@ class PackageView:
     max_iterations: int
     default_adjoint: str
     registered_name: str
+    torch: bool
+    torch_namespace: str
+    short_digest: str
     check: Check
 
 
@@ -244,11 +258,13 @@ def package_view(program: Program, targets: tuple[str, ...]) -> PackageView:
         call=f"{program.name}({', '.join(program.inputs)})",
         targets=targets,
         tensorflow="tf" in targets,
+        jax="jax" in targets,
         input_names=program.input_names,
         unknown_names=program.unknown_names,
         auxiliary_names=program.auxiliary_names,
         inputs=program.inputs,
         unknowns=program.unknowns,
+        layer=f"{type_name(program.name)}Layer",
         values_type=f"{type_name(program.name)}Values",
         value_fields=outputs,
         explicit_operator=program.explicit,
@@ -257,6 +273,9 @@ def package_view(program: Program, targets: tuple[str, ...]) -> PackageView:
         max_iterations=program.max_iterations,
         default_adjoint="direct" if program.adjoint_default == "auto" else program.adjoint_default,
         registered_name=registered_name(program),
+        torch="torch" in targets,
+        torch_namespace=torch_namespace(program),
+        short_digest=program.digest[:8],
         check=Check(
             sample=program.sample,
             sample_given=program.sample_given,

@@ -198,16 +198,16 @@ def adjoint_library(operator: Operator) -> Path:
 
 
 @cache
-def adjoint_function(operators: tuple[Operator, ...], name: str) -> Any:
-    """Build several operators in one go, each in a namespace of its own, and return the adjoint of one."""
+def several(operators: tuple[Operator, ...]) -> ctypes.CDLL:
+    """Build several operators in one go, each in a namespace of its own; `opgen_aten_x` of `op` is called `x_op`."""
     sources = {operator.name: operator.source() for operator in operators}
     includes = sorted({line for text in sources.values() for line in re.findall(r"^#include .*$", text, re.MULTILINE)})
     parts = ["\n".join(includes)]
     for op, text in sources.items():
-        body = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE).replace("opgen_aten_adjoint(", f"adjoint_{op}(")
-        parts.append(f"namespace of_{op} {{\n{body}}}\n")
+        body = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE)
+        parts.append(f"namespace of_{op} {{\n{re.sub(r'opgen_aten_([a-z]+)[(]', rf'{chr(92)}1_{op}(', body)}}}\n")
     source = written("operators.cc", "\n".join(parts))
-    return loaded(linked("operators", compiled(source), runtime()))[f"adjoint_{name}"]
+    return loaded(linked("operators", compiled(source), runtime()))
 
 
 # Calling.
@@ -232,7 +232,7 @@ class Report(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Gradients:
-    """What an adjoint call gave back; the values are empty where none were wanted."""
+    """What a call gave back; the values are empty where none were wanted."""
 
     values: tuple[Array, ...]
     status: int
@@ -241,18 +241,49 @@ class Gradients:
     message: str
 
 
+Given = Sequence[Array | None]
+
+
 def adjoint(
     function: Any,
     inputs: Sequence[Array],
-    unknowns: Sequence[Array | None],
-    cotangents: Sequence[Array | None],
+    unknowns: Given,
+    cotangents: Given,
     policy: int = RAISE,
     tol: float = 0.0,
     wanted: Sequence[bool] | None = None,
 ) -> Gradients:
     """Call an adjoint with NumPy arrays that broadcast to the points."""
+    asked = wanted or [True] * len(inputs)
+    shapes = [x.shape if ask else None for x, ask in zip(inputs, asked, strict=True)]
+    return run(function, (inputs, unknowns, cotangents), shapes, policy, tol)
+
+
+def second(
+    function: Any, inputs: Sequence[Array], unknowns: Given, cotangents: Given, tangents: Given, policy: int = RAISE
+) -> Gradients:
+    """Call a second derivative with NumPy arrays that broadcast to the points."""
+    return run(function, (inputs, unknowns, cotangents, tangents), [x.shape for x in inputs], policy)
+
+
+def tangent(
+    function: Any, inputs: Sequence[Array], unknowns: Given, tangents: Given, outputs: int, policy: int = RAISE
+) -> Gradients:
+    """Call a tangent with NumPy arrays that broadcast to the points."""
     shape = np.broadcast_shapes(*(x.shape for x in inputs))
-    dtype = inputs[0].dtype
+    return run(function, (inputs, unknowns, tangents), [shape] * outputs, policy)
+
+
+def run(
+    function: Any,
+    given: tuple[Given, ...],
+    outputs: Sequence[tuple[int, ...] | None],
+    policy: int = RAISE,
+    tol: float = 0.0,
+) -> Gradients:
+    """Call a function of the C interface; the first of what it is given are the inputs."""
+    inputs = [x for x in given[0] if x is not None]
+    shape, dtype = np.broadcast_shapes(*(x.shape for x in inputs)), inputs[0].dtype
     keep: list[Any] = []
 
     def operand(array: Array | None) -> Operand:
@@ -263,17 +294,15 @@ def adjoint(
         keep.extend([array, strides])
         return Operand(array.ctypes.data, ctypes.cast(strides, ctypes.POINTER(ctypes.c_int64)))
 
-    def operands(arrays: Sequence[Array | None]) -> Any:
+    def operands(arrays: Given) -> Any:
         return (Operand * max(1, len(arrays)))(*map(operand, arrays))
 
     extents = (ctypes.c_int64 * max(1, len(shape)))(*shape)
     points = Points(int(dtype == np.float64), len(shape), ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)))
-    asked = wanted or [True] * len(inputs)
-    values = [np.full(x.shape, 7.0, dtype) if ask else None for x, ask in zip(inputs, asked, strict=True)]
+    values = [None if size is None else np.full(size, 7.0, dtype) for size in outputs]
     options, report = Options(tol, 0, policy, 0), Report()
     status = function(
-        ctypes.byref(points), operands(inputs), operands(unknowns), operands(cotangents), operands(values),
-        ctypes.byref(options), ctypes.byref(report),
-    )  # fmt: skip
-    given = tuple(np.empty(0) if v is None else v for v in values)
-    return Gradients(given, status, report.failed, report.first, report.message.decode())
+        ctypes.byref(points), *map(operands, given), operands(values), ctypes.byref(options), ctypes.byref(report)
+    )
+    found = tuple(np.empty(0) if v is None else v for v in values)
+    return Gradients(found, status, report.failed, report.first, report.message.decode())
