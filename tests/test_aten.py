@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from gmres import compiled
-from gmres.compiled import KEEP, NAN, RAISE, Array, Operator, adjoint
+from gmres.compiled import KEEP, NAN, RAISE, Array, Operator, adjoint, second, tangent
 
 from opgen.errors import UnsupportedError
 from opgen.lower.aten import aten_lines
@@ -203,6 +203,10 @@ OPERATORS = (
     Operator("bent", (sp.Piecewise((y**2 - x, x > 0), (y - x, True)),), (x,), (y,)),
     Operator("linear", (a * y - b,), (a, b), (y,)),
     Operator("coupled", (a * y + b * z - c, b * y + a * z - 1), (a, b, c), (y, z)),
+    Operator("kepler", (y - b * sp.sin(y) - a,), (a, b), (y,), (("r", 1 - b * sp.cos(y)),)),
+    Operator("branches", (sp.Piecewise((y - a * sp.sqrt(x), x > 0), (y + y**3 - a * x, True)),), (x, a), (y,)),
+    Operator("sagitta", (a - sp.sqrt(a**2 - b**2 / 4), a * b), (a, b), explicit=True),
+    Operator("special", (y - sp.gamma(x) * sp.erf(a), z * x - sp.digamma(x + a)), (x, a), (y, z)),
 )  # fmt: skip
 
 
@@ -444,6 +448,196 @@ def test_the_modes_of_the_calling_thread_do_not_matter() -> None:
     inside = torch.func.vmap(lambda t: t + float(np.sum(adjoint(cuberoot(), [at], [cuberoot_of(at)], [at]).values[0])))
     assert torch.isfinite(inside(torch.zeros(3))).all()
     assert torch.is_grad_enabled()
+
+
+# Tangents and second derivatives.
+
+
+def of(kind: str, name: str) -> Any:
+    """Return a function of one of the operators above."""
+    return compiled.several(OPERATORS)[f"{kind}_{name}"]
+
+
+@cache
+def dense_derivatives(op: Operator) -> Any:
+    """Tangents of the outputs and the gradient of g . tangents, from symbols of x, y, g and v; F_y is inverted."""
+    g, v = sp.symbols(f"g:{len(op.equations) + len(op.auxiliaries)}"), sp.symbols(f"v:{len(op.inputs)}")
+    if op.explicit:
+        outputs, unknowns = sp.Matrix(op.equations), ()
+        by_input = outputs.jacobian(op.inputs)
+        slope = sp.zeros(0, len(op.inputs))
+    else:
+        F, unknowns = sp.Matrix(op.equations), op.unknowns
+        slope = -F.jacobian(unknowns).inv() * F.jacobian(op.inputs)
+        outputs = sp.Matrix([*unknowns, *(expr for _, expr in op.auxiliaries)])
+        by_input = outputs.jacobian(op.inputs) + outputs.jacobian(unknowns) * slope
+    moved = by_input * sp.Matrix(v)
+    paired = sp.Matrix([sp.Matrix(g).dot(moved)])
+    gradient = paired.jacobian(op.inputs)
+    if unknowns:
+        gradient += paired.jacobian(unknowns) * slope
+    symbols = (*op.inputs, *unknowns, *g, *v)
+    return sp.lambdify(symbols, [list(moved), list(gradient)], ["scipy", "numpy"])
+
+
+def dense_second(
+    op: Operator, inputs: list[Array], roots: list[Array], g: list[Array | None], v: list[Array | None]
+) -> tuple[list[Array], list[Array]]:
+    """Tangents at every point, and second derivatives summed to the inputs' shapes."""
+    shape = np.broadcast_shapes(*(x.shape for x in inputs))
+    given = [np.broadcast_to(0.0 if array is None else array, shape) for array in (*inputs, *roots, *g, *v)]
+    with np.errstate(all="ignore"):  # of branches that do not count
+        moved, gradient = dense_derivatives(op)(*given)
+    totals = []
+    for array, part in zip(inputs, gradient, strict=True):
+        axes = tuple(k for k, n in enumerate(array.shape) if n == 1 and shape[k] != 1)
+        totals.append(np.broadcast_to(part, shape).sum(axis=axes, keepdims=True).reshape(array.shape))
+    return [np.broadcast_to(part, shape) for part in moved], totals
+
+
+def cases() -> dict[str, tuple[Operator, list[Array], list[Array]]]:
+    """Operators with inputs, some broadcast, and the roots there."""
+    rng = np.random.default_rng(5)
+    E, e = rng.uniform(0.3, 5, (4, 3)), np.full((1, 1), 0.6)
+    M = E - e * np.sin(E)
+    Y = np.broadcast_to(rng.uniform(1, 2, (4, 1)), (4, 3)).copy()
+    Z = rng.uniform(3, 4, (4, 3))
+    X = np.array([[-2.0, -0.5, 0, 0.25], [1, 4, 9, -7]])
+    two = np.full((1, 1), 2.0)
+    cubic = np.array([np.roots([1, 0, 1, -2 * t]) for t in X.ravel()])
+    real = cubic[np.arange(8), np.abs(cubic.imag).argmin(1)].real.reshape(X.shape)
+    R, chord = rng.uniform(2, 3, (5,)), np.array([1.5])
+    S, T = np.array([0.3, 1.7, 2.6, 5.2, 6.5]), np.array([0.4])
+    special = pytest.importorskip("scipy.special")
+    by_name = {op.name: op for op in OPERATORS}
+    at = np.arange(1.0, 6)
+    triple = [rng.uniform(0.5, 1.5, (2, 3)) for _ in range(3)]
+    constants = [triple[0] ** 3 + triple[1], (triple[1] - triple[0]) / triple[2], np.exp(triple[2]) + triple[0] / 10]
+    given: dict[str, tuple[list[Array], list[Array]]] = {
+        "kepler": ([M, e], [E]),
+        "sum_and_product": ([Y + Z, Y * Z], [Y, Z]),
+        "triple": (constants, triple),
+        "branches": ([X, two], [np.where(X > 0, 2 * np.sqrt(np.abs(X)), real)]),
+        "sagitta": ([R, chord], []),
+        "special": ([S, T], [special.gamma(S) * special.erf(T), special.digamma(S + T) / S]),
+    }
+    return {"cuberoot": (CUBEROOT, [at], [cuberoot_of(at)])} | {
+        name: (by_name[name], *values) for name, values in given.items()
+    }
+
+
+@compiles
+@pytest.mark.parametrize("name", ["cuberoot", "kepler", "sum_and_product", "triple", "branches", "sagitta", "special"])
+def test_tangents_and_second_derivatives(name: str) -> None:
+    op, inputs, roots = cases()[name]
+    rng = np.random.default_rng(6)
+    if name == "cuberoot":
+        library = compiled.loaded(compiled.adjoint_library(CUBEROOT))
+        functions = library.opgen_aten_second, library.opgen_aten_tangent
+    else:
+        functions = of("second", name), of("tangent", name)
+    shape = np.broadcast_shapes(*(x.shape for x in inputs))
+    outputs = len(op.equations) + len(op.auxiliaries)
+    g = [rng.normal(size=shape) for _ in range(outputs)]
+    v = [rng.normal(size=x.shape) for x in inputs]
+    unknowns = roots or [None] * len(op.equations)
+    absent: list[Array | None] = [None]
+    for cotangents, tangents in (
+        (g, v), (absent * (outputs - 1) + g[-1:], v), (g[:1] + absent * (outputs - 1), v),
+        (g, v[:1] + absent * (len(v) - 1)), (absent * outputs, v), (g, absent * len(v)),
+    ):  # fmt: skip
+        moved, want = dense_second(op, inputs, roots, cotangents, tangents)
+        got = second(functions[0], inputs, unknowns, cotangents, tangents)
+        assert (got.status, got.failed, got.message) == (OK, 0, "")
+        for ours, theirs in zip(got.values, want, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-10)
+        along = tangent(functions[1], inputs, unknowns, tangents, outputs)
+        assert along.status == OK
+        for ours, theirs in zip(along.values, moved, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@compiles
+def test_second_derivatives_do_not_depend_on_which_side_they_are_taken_from() -> None:
+    """The tangent along v paired with g is the adjoint of g paired with v."""
+    (op, inputs, roots), rng = cases()["sum_and_product"], np.random.default_rng(7)
+    g = [rng.normal(size=inputs[0].shape) for _ in range(4)]
+    v = [rng.normal(size=inputs[0].shape) for _ in range(2)]
+    back = adjoint(of("adjoint", op.name), inputs, roots, g).values
+    ahead = tangent(of("tangent", op.name), inputs, roots, v, 4).values
+    assert sum(np.sum(p * q) for p, q in zip(g, ahead, strict=True)) == pytest.approx(
+        sum(np.sum(p * q) for p, q in zip(v, back, strict=True)), rel=1e-12
+    )
+
+
+@compiles
+@pytest.mark.parametrize("policy", [RAISE, NAN, KEEP])
+def test_second_derivatives_at_points_without_a_root_are_zero(policy: int) -> None:
+    at, one = np.array([2.0, -1, 5, np.nan]), np.ones(4)
+    roots = np.array([1.0, np.nan, 2, np.nan])
+    got = second(of("second", "parab"), [at], [roots], [one], [one], policy)
+    assert got.status == OK
+    np.testing.assert_allclose(got.values[0], [-0.25, 0, -1 / 32, 0], rtol=1e-14)
+    moved = tangent(of("tangent", "parab"), [at], [roots], [one], 1, policy)
+    np.testing.assert_allclose(moved.values[0], [0.5, 0, 0.25, 0], rtol=1e-14)
+    scale, b3 = np.array([2.0]), np.array([2.0, 4, np.nan])  # y = b / a, and nothing leaks into the sum
+    got = second(of("second", "linear"), [scale, b3], [b3 / scale], [np.ones(3)], [np.ones(1), None], policy)
+    np.testing.assert_allclose(got.values[0], [2 * 2 / 8 + 2 * 4 / 8], rtol=1e-14)
+    np.testing.assert_allclose(got.values[1], [-0.25, -0.25, 0], rtol=1e-14)
+
+
+@compiles
+def test_second_derivatives_at_singular_points_fail_by_the_policy() -> None:
+    A, B, one = np.array([[4.0, 0.0], [1.0, 9.0]]), np.ones((2, 2)), np.ones((2, 2))
+    arguments = [A, B], [np.sqrt(A), B], [one, one], [one, one]
+    got = second(of("second", "decoupled"), *arguments)
+    assert got.status == FAILED_POINTS
+    assert (got.failed, got.first) == (1, 1)
+    assert got.message.startswith("decoupled: F_y is singular at 1 of 4 points; first at index [0, 1] (a = 0, b = 1)")
+    for cotangents, tangents in (([None, one], [one, one]), ([None, None], [one, one]), ([one, one], [None, one])):
+        got = second(of("second", "decoupled"), [A, B], [np.sqrt(A), B], cotangents, tangents)
+        assert (got.status, got.first) == (FAILED_POINTS, 1), "whatever the direction, as in the kernel"
+    for policy in (NAN, KEEP):
+        got = second(of("second", "decoupled"), *arguments, policy)
+        assert got.status == OK
+        np.testing.assert_allclose(got.values[0], [[-1 / 32, 0], [-0.25, -1 / 108]], rtol=1e-13)
+        np.testing.assert_array_equal(got.values[1], np.zeros((2, 2)))
+    moved = tangent(of("tangent", "decoupled"), [A, B], [np.sqrt(A), B], [one, one], 2, NAN)
+    np.testing.assert_allclose(moved.values[0], [[0.25, 0], [0.5, 1 / 6]])
+    np.testing.assert_allclose(moved.values[1], [[1, 0], [1, 1]])
+
+
+@compiles
+def test_second_derivatives_of_float32_are_solved_in_float64() -> None:
+    at, one = np.arange(1, 6, dtype=np.float32), np.ones(5, np.float32)
+    got = second(of("second", "linear"), [np.full(1, 2, np.float32), at], [at / 2], [one], [np.ones(1, np.float32), None])
+    assert got.values[0].dtype == np.float32
+    np.testing.assert_allclose(got.values[0], [at.sum() / 4])
+    empty = np.zeros((0, 3))
+    got = second(of("second", "linear"), [np.ones((1, 3)), empty], [empty], [empty], [np.ones((1, 3)), empty])
+    assert (got.status, got.values[0].tolist()) == (OK, [[0, 0, 0]])
+    scalar = np.array(2.0)
+    got = second(of("second", "parab"), [scalar], [np.array(1.0)], [np.array(1.0)], [np.array(1.0)])
+    assert got.values[0] == pytest.approx(-0.25)
+
+
+@compiles
+def test_infinities_of_the_caller_stay_where_they_are() -> None:
+    at, y3 = np.array([2.0, 5, 10]), np.array([1.0, 2, 3])
+    got = second(of("second", "parab"), [at], [y3], [np.array([np.nan, 1, 1])], [np.array([1.0, 1, np.inf])])
+    assert got.status == OK
+    np.testing.assert_allclose(got.values[0][1], -1 / 32)
+    assert not np.isfinite(got.values[0][[0, 2]]).any()
+
+
+@compiles
+def test_second_derivatives_of_many_points_in_many_threads() -> None:
+    at = np.linspace(2, 50, 150_001)
+    roots, one = np.sqrt(at - 1), np.ones_like(at)
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: second(of("second", "parab"), [at], [roots], [one], [one]), range(8)):
+            assert got.status == OK
+            np.testing.assert_allclose(got.values[0], -0.25 * (at - 1) ** -1.5, rtol=1e-12)
 
 
 # The loader.

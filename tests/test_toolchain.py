@@ -242,21 +242,24 @@ def test_a_users_file_does_not_hide_a_framework(site: Path, tmp_path: Path, monk
 
 
 def test_targets() -> None:
-    installed = Framework("TensorFlow", "2.21.0", Path())
-    assert choose(None, None) == ("numpy",)
+    installed = {"tf": Framework("TensorFlow", "2.21.0", Path()), "jax": None}
+    assert choose(None, {}) == ("numpy",)
     assert choose(None, installed) == ("numpy", "tf")
     assert choose(("tf",), installed) == choose(("tf", "numpy"), installed) == ("numpy", "tf")
+    both = {**installed, "jax": Framework("JAX", "0.10.2", Path())}
+    assert choose(None, both) == choose(("jax", "tf"), both) == ("numpy", "tf", "jax")
 
 
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
-        (("torch",), UsageError, "target 'torch' is not available yet; choose from numpy, tf"),
+        (("torch",), UsageError, "target 'torch' is not available yet; choose from numpy, tf, jax"),
+        (("jax",), ToolchainError, "target 'jax' needs JAX, which is not installed; pip install jax"),
         (("nunpy",), UsageError, "there is no target 'nunpy'; did you mean 'numpy'?"),
         (("tf",), ToolchainError, "target 'tf' needs TensorFlow, which is not installed; pip install tensorflow"),
     ],
 )
 def test_wrong_targets(asked: tuple[str, ...], error: type[OpgenError], said: str) -> None:
     with pytest.raises(error) as raised:
-        choose(asked, None)
+        choose(asked, {})
     assert str(raised.value) == said

@@ -19,8 +19,8 @@ def changes(manifest: Manifest, source: Source, targets: Sequence[str], environm
     if tuple(targets) != manifest.targets:
         yield f"the targets changed from {', '.join(manifest.targets)} to {', '.join(targets)}"
     # What is not built for any more, or was not before, needs no second word.
-    if "tf" in targets and "tf" in manifest.targets:
-        yield from _framework_changes(manifest.environment, environment)
+    kept = set(targets) & set(manifest.targets) - {"numpy"}
+    yield from _framework_changes(kept, manifest.environment, environment)
     yield from _environment_changes(manifest.environment, environment)
 
 
@@ -73,10 +73,14 @@ def _source_changes(before: Source, now: Source) -> Iterator[str]:
             yield f"{file.name}, which {_described(now)} imports, {'changed' if found else 'is gone'}"
 
 
-def _framework_changes(before: Environment, now: Environment) -> Iterator[str]:
-    pairs = (("TensorFlow", before.tensorflow, now.tensorflow), ("PyTorch", before.torch, now.torch))
-    for name, one, other in pairs:
-        if one == other:
+def _framework_changes(targets: set[str], before: Environment, now: Environment) -> Iterator[str]:
+    versions = (
+        ("TensorFlow", "tf" in targets, before.tensorflow, now.tensorflow),
+        ("JAX", "jax" in targets, before.jax, now.jax),
+        ("PyTorch", bool(targets), before.torch, now.torch),  # for its adjoint, whatever the framework
+    )
+    for name, used, one, other in versions:
+        if one == other or not used:
             continue
         if one is None:
             yield f"{name} {other} was installed"

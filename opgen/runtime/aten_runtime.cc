@@ -212,7 +212,16 @@ at::Tensor gamma(const at::Tensor& x) {
   const at::Tensor v = x.detach(), below = v.floor();
   at::Tensor sign = 1 - 2 * (v < 0).logical_and(below.remainder(2) != 0).to(v.scalar_type());
   sign.masked_fill_((v <= 0).logical_and(v == below), std::numeric_limits<double>::quiet_NaN());
-  return sign * x.lgamma().exp();
+  return sign * loggamma(x).exp();
+}
+
+// ATen differentiates lgamma twice by the series of digamma's derivative, below, so the derivatives are taken from
+// log |gamma(x + 16)| - log |x (x + 1) ... (x + 15)|, which as a value would lose digits.
+at::Tensor loggamma(const at::Tensor& x) {
+  if (!x.requires_grad()) return x.lgamma();
+  at::Tensor same = (x + 16).lgamma();
+  for (int i = 0; i < 16; ++i) same = same - (x + i).abs().log();
+  return x.detach().lgamma() + (same - same.detach());
 }
 
 // ATen differentiates digamma by an asymptotic series that has ten digits at x = 6; sixteen steps of the recurrence

@@ -46,6 +46,9 @@ at::Tensor constant(double value);
 // The gamma function, with its sign for negative x; NaN at its poles.
 at::Tensor gamma(const at::Tensor& x);
 
+// The logarithm of |gamma|, with derivatives that are right to rounding.
+at::Tensor loggamma(const at::Tensor& x);
+
 // The logarithmic derivative of gamma, with a derivative that is right to rounding.
 at::Tensor digamma(const at::Tensor& x);
 

@@ -70,13 +70,13 @@ inline void describe(const Call& call, const opgen_array* inputs, const Failure&
                                             : static_cast<const double*>(inputs[i].data)[offset]);
     values += std::string(i ? ", " : "") + call.op.inputs[i] + " = " + number;
   }
-  const char* what = "the linear solve missed its tolerance";
+  const char* what = "the adjoint solve missed its tolerance";
   const char* advice = "F_y is close to singular there; move the input, or on_failure=\"nan\"";
   if (failure.cause == Cause::singular) {
     what = "F_y is singular";
     advice = "the root is not isolated there, so it has no gradient; move the input, or on_failure=\"nan\"";
   } else if (failure.cause == Cause::not_finite) {
-    what = "the linear solve met a value that is not finite";
+    what = "the adjoint solve met a value that is not finite";
     advice = "look for NaN or infinity in the incoming gradient or in F_y";
   }
   std::snprintf(report->message, sizeof report->message,

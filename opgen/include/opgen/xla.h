@@ -72,9 +72,6 @@ class Call {
   ffi::AnyBuffer next_result() { return **results_.get<ffi::AnyBuffer>(result_++); }
 
   const std::string& error() const { return error_; }
-  ffi::Error end(int status, const opgen_report& report) const {
-    return status == OPGEN_OK ? ffi::Error::Success() : ffi::Error::InvalidArgument(report.message);
-  }
 
  private:
   static Shape shape_of(const ffi::AnyBuffer& buffer) {
@@ -103,6 +100,12 @@ class Call {
   std::string error_;
 };
 
+// The end of a call; `failure` is empty where there is none.
+inline ffi::Error end(const std::string& failure) {
+  return failure.empty() ? ffi::Error::Success() : ffi::Error::InvalidArgument(failure);
+}
+inline ffi::Error end(int status, const opgen_report& report) { return end(status == OPGEN_OK ? "" : report.message); }
+
 // `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries. Results: the outputs, and where there are
 // more, residual norm, iterations and convergence.
 template <class Op>
@@ -117,7 +120,7 @@ ffi::Error solve(Call& call) {
   opgen_report report;
   const int status = opgen_solve(call.points(), inputs.data(), initial.empty() ? nullptr : initial.data(), outputs.data(),
                                  iterations, converged, &call.attributes.options, &report);
-  return call.end(status, report);
+  return end(status, report);
 }
 
 template <class Op>
@@ -126,18 +129,27 @@ ffi::Error residual(Call& call) {
   opgen_report report;
   const int status = opgen_residual(call.points(), inputs.data(), unknowns.data(), outputs.data(),
                                     &call.attributes.options, &report);
-  return call.end(status, report);
+  return end(status, report);
+}
+
+template <class Op>
+AtenLoader& aten_loader() {
+  static AtenLoader loader(Op::name);
+  return loader;
 }
 
 template <class Op>
 ffi::Error adjoint(Call& call) {
   const auto inputs = call.take(Op::inputs), unknowns = call.take(Op::unknowns);
   const auto cotangents = call.take_present(Op::unknowns + Op::auxiliaries), gradients = call.give_wanted(Op::inputs);
-  const auto pullback = call.attributes.gmres ? gmres_adjoint<Op> : opgen_adjoint;
+  if (call.attributes.gmres) {
+    return end(gmres_adjoint(aten_loader<Op>(), *call.points(), inputs, unknowns, cotangents, gradients,
+                             call.attributes.options));
+  }
   opgen_report report;
-  const int status = pullback(call.points(), inputs.data(), unknowns.data(), cotangents.data(), gradients.data(),
-                              &call.attributes.options, &report);
-  return call.end(status, report);
+  const int status = opgen_adjoint(call.points(), inputs.data(), unknowns.data(), cotangents.data(), gradients.data(),
+                                   &call.attributes.options, &report);
+  return end(status, report);
 }
 
 template <class Op>
@@ -147,7 +159,7 @@ ffi::Error tangent(Call& call) {
   opgen_report report;
   const int status = opgen_tangent(call.points(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
                                    &call.attributes.options, &report);
-  return call.end(status, report);
+  return end(status, report);
 }
 
 template <class Op>
@@ -158,7 +170,7 @@ ffi::Error second(Call& call) {
   opgen_report report;
   const int status = opgen_second(call.points(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(),
                                   gradients.data(), &call.attributes.options, &report);
-  return call.end(status, report);
+  return end(status, report);
 }
 
 template <class Op>
@@ -168,7 +180,7 @@ ffi::Error residual_pullback(Call& call) {
   opgen_report report;
   const int status = opgen_residual_pullback(call.points(), inputs.data(), unknowns.data(), cotangents.data(),
                                              gradients.data(), &call.attributes.options, &report);
-  return call.end(status, report);
+  return end(status, report);
 }
 
 // The frame around each of them: attributes in, nothing computed when the call is wrong.
@@ -176,7 +188,7 @@ template <class Op, ffi::Error (*function)(Call&)>
 ffi::Error call(ffi::RemainingArgs operands, ffi::RemainingRets results, double tol, int64_t max_iterations,
                 int32_t on_failure, bool gmres, std::string_view present, std::string_view wanted) {
   Call made(Op::name, operands, results, {{tol, max_iterations, on_failure, 0}, gmres, present, wanted});
-  return made.error().empty() ? function(made) : ffi::Error::InvalidArgument(made.error());
+  return made.error().empty() ? function(made) : end(made.error());
 }
 
 inline auto binding() {
