@@ -610,7 +610,9 @@ def test_second_derivatives_at_singular_points_fail_by_the_policy() -> None:
 @compiles
 def test_second_derivatives_of_float32_are_solved_in_float64() -> None:
     at, one = np.arange(1, 6, dtype=np.float32), np.ones(5, np.float32)
-    got = second(of("second", "linear"), [np.full(1, 2, np.float32), at], [at / 2], [one], [np.ones(1, np.float32), None])
+    got = second(
+        of("second", "linear"), [np.full(1, 2, np.float32), at], [at / 2], [one], [np.ones(1, np.float32), None]
+    )
     assert got.values[0].dtype == np.float32
     np.testing.assert_allclose(got.values[0], [at.sum() / 4])
     empty = np.zeros((0, 3))

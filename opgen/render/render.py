@@ -33,6 +33,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("test_{op}.py", "package/test_op.py.jinja", None),
     ("tf_op.py", "package/tf_op.py.jinja", "tf"),
     ("tf_xla.py", "package/tf_xla.py.jinja", "tf"),
+    ("torch_autograd.py", "package/torch_autograd.py.jinja", "torch"),
     ("torch_op.py", "package/torch_op.py.jinja", "torch"),
 )
 

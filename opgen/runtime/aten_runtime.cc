@@ -1,20 +1,20 @@
-// The derivatives of an operator whose residual is written in ATen; compiled once per torch, linked into every operator.
+// The derivatives of an operator whose residual is written in ATen; compiled once per torch, linked into every one.
 //
-// At a root F(x, y) = 0, and the outputs are y and the auxiliaries a(x, y), with cotangents g and h. F_x dx + F_y dy = 0:
+// At a root F(x, y) = 0. Outputs are y and the auxiliaries a(x, y), with cotangents g and h. F_x dx + F_y dy = 0, so
 //
 //     the tangent w of y along dx = v:      F_y w = -F_x v
 //     the adjoint u:                        F_y^T u = g + a_y^T h,      dJ/dx = a_x^T h - F_x^T u
 //
-// For second derivatives let S = h^T a - u^T F with u and h fixed. The pairing of cotangents with tangents is
+// For second derivatives let S = h^T a - u^T F with u and h fixed. Cotangents paired with tangents give
 //
 //     L = g^T w + h^T (a_x v + a_y w) - u^T (F_x v + F_y w) = g^T w + S_x v + S_y w,
 //
-// the terms with u being zero in sum. By w it changes by g + a_y^T h - F_y^T u = 0, and by u by -(F_x v + F_y w) = 0, so
-// both can be held fixed when it is differentiated by x, and g^T w drops out:
+// the terms with u being zero in sum. By w it changes by g + a_y^T h - F_y^T u = 0, and by u by -(F_x v + F_y w) = 0:
+// both can be held fixed when it is differentiated by x. Then g^T w drops out, and what is left is
 //
 //     L_x + (dy/dx)^T L_y = L_x - F_x^T p,      F_y^T p = L_y.
 //
-// F_y is never formed. F_y^T u is one backward pass through F with u as its cotangent, from F to y; F_x^T u is one more,
+// F_y is never formed. F_y^T u is one backward pass through F with u as its cotangent, from F to y; F_x^T u is another,
 // from F to x; F_y w is one through the graph of such a pass; L_x and L_y are one through the graph of S_x and S_y.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/scalar_tensor.h>

@@ -21,8 +21,8 @@ struct Solved {
 // Solve A z = b at every point, where A is F_y or its transpose.
 //
 // The solve goes on until rounding stops it. A space of full dimension and no progress is that point; the residual then
-// says how far A is from singular. A right-hand side that is not finite comes from the caller, or from a derivative that
-// is infinite: the solution is NaN, as everywhere.
+// says how far A is from singular. A right-hand side that is not finite is the caller's, or that of an infinite
+// derivative: the solution is NaN, as everywhere.
 //
 // GMRES also solves a singular system if b happens to lie in the range of A (b = 0 does), but then z, and with it the
 // gradient, is one of many. A Krylov space of full dimension proves that A is regular; where it is smaller, and if
