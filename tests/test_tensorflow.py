@@ -296,3 +296,25 @@ from second.cuberoot import cuberoot as two
 x = tf.constant(2.0, tf.float64)
 print(float(two(x) / one(x)))"""
     assert float(run(code, tmp_path)) == pytest.approx(2)
+
+
+@needs_torch
+def test_second_derivatives_agree_under_either_adjoint(tf: Any, op: Any) -> None:
+    """The kernel's formulas against ATen's double backward."""
+    rng = np.random.default_rng(1)
+    M, e = tf.constant(rng.uniform(0.5, 5, 6)), tf.constant(0.6, tf.float64)
+    found = []
+    for adjoint in ("direct", "gmres"):
+        with tf.GradientTape() as outer:
+            outer.watch([M, e])
+            with tf.GradientTape() as inner:
+                inner.watch([M, e])
+                out = op("kepler")(M, e, adjoint=adjoint)
+                J = tf.reduce_sum(out.E**2 * out.r)
+            first = inner.gradient(J, [M, e])
+            K = tf.reduce_sum(first[0] ** 2) + first[1] ** 2
+        with tf.autodiff.ForwardAccumulator(M, tf.ones_like(M)) as forward:
+            E = op("kepler")(M, e, adjoint=adjoint).E
+        found.append([*first, *outer.gradient(K, [M, e]), forward.jvp(E)])
+    for direct, gmres in zip(*found, strict=True):
+        np.testing.assert_allclose(direct, gmres, rtol=1e-9)

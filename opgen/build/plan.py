@@ -141,7 +141,7 @@ class _Planner:
         name = f"lib{self.tree.op}_jax.so"
         own = (*flags.JAX, "-isystem", str(jax.folder / "include"))
         adapter = self.compile("src/xla_ffi.cc", self.tree["src/xla_ffi.cc"], own, jax)
-        # The FFI is headers only: nothing of jaxlib is linked, and the library runs under others.
+        # The FFI is headers only: nothing of jaxlib is linked.
         step = self.link(name, (adapter, kernel), (*self.mathematics, flags.LOADER), jax)
         return Library(name, step, (("jaxlib", jax.version),))
 

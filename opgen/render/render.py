@@ -23,6 +23,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("__init__.py", "package/__init__.py.jinja", None),
     ("interface.py", "package/interface.py.jinja", None),
     ("jax_op.py", "package/jax_op.py.jinja", "jax"),
+    ("jax_primitives.py", "package/jax_primitives.py.jinja", "jax"),
     ("keras_layer.py", "package/keras_layer.py.jinja", "tf"),
     ("numpy_op.py", "package/numpy_op.py.jinja", None),
     ("src/aten_adjoint.cc", "src/aten_adjoint.cc.jinja", "tf torch jax"),

@@ -48,19 +48,40 @@ inline std::string mark_failed(const opgen_points& points, const opgen_array* in
   return "";
 }
 
-// opgen_adjoint by GMRES. Returns the sentence of a failure, if any.
-inline std::string gmres_adjoint(AtenLoader& loader, const opgen_points& points, const std::vector<opgen_array>& inputs,
-                                 const std::vector<opgen_array>& unknowns, const std::vector<opgen_array>& cotangents,
-                                 const std::vector<opgen_array>& gradients, const opgen_options& options) {
+// Calls a function of the ATen library at the roots that have derivatives; `groups` are its operands after the unknowns.
+// Returns the sentence of a failure, if any.
+template <class Function, class... Groups>
+std::string by_gmres(AtenLoader& loader, Function LoadedAdjoint::*function, const opgen_points& points,
+                     const opgen_options& options, const std::vector<opgen_array>& inputs,
+                     const std::vector<opgen_array>& unknowns, const Groups&... groups) {
   const LoadedAdjoint loaded = loader.get();
   if (!loaded.function) return loaded.error;
   MarkedUnknowns marked{unknowns, {}, {}};
   const std::string failure = mark_failed(points, inputs.data(), options, marked);
   if (!failure.empty()) return failure;
   opgen_report report;
-  const int status = loaded.function(&points, inputs.data(), marked.arrays.data(), cotangents.data(), gradients.data(),
-                                     &options, &report);
+  const int status =
+      (loaded.*function)(&points, inputs.data(), marked.arrays.data(), groups.data()..., &options, &report);
   return status == OPGEN_OK ? "" : report.message;
+}
+
+using Operands = std::vector<opgen_array>;
+
+// opgen_adjoint, opgen_tangent and opgen_second by GMRES.
+inline std::string gmres_adjoint(AtenLoader& loader, const opgen_points& points, const Operands& inputs,
+                                 const Operands& unknowns, const Operands& cotangents, const Operands& gradients,
+                                 const opgen_options& options) {
+  return by_gmres(loader, &LoadedAdjoint::function, points, options, inputs, unknowns, cotangents, gradients);
+}
+inline std::string gmres_tangent(AtenLoader& loader, const opgen_points& points, const Operands& inputs,
+                                 const Operands& unknowns, const Operands& tangents, const Operands& outputs,
+                                 const opgen_options& options) {
+  return by_gmres(loader, &LoadedAdjoint::tangent, points, options, inputs, unknowns, tangents, outputs);
+}
+inline std::string gmres_second(AtenLoader& loader, const opgen_points& points, const Operands& inputs,
+                                const Operands& unknowns, const Operands& cotangents, const Operands& tangents,
+                                const Operands& gradients, const opgen_options& options) {
+  return by_gmres(loader, &LoadedAdjoint::second, points, options, inputs, unknowns, cotangents, tangents, gradients);
 }
 
 }  // namespace opgen

@@ -2,10 +2,7 @@
 #ifndef OPGEN_TF_H
 #define OPGEN_TF_H
 
-#include <opgen/aten_loader.h>
-#include <opgen/broadcast.h>
-#include <opgen/kernel.h>
-#include <opgen/status.h>
+#include <opgen/gmres_adjoint.h>
 #include <tensorflow/c/kernels.h>
 #include <tensorflow/c/ops.h>
 #include <tensorflow/c/tf_status.h>
@@ -152,138 +149,112 @@ void solve(void* kernel, TF_OpKernelContext* context) {
   }
 }
 
-using Pullback = int (*)(const opgen_points*, const opgen_array*, const opgen_array*, const opgen_array*,
-                         const opgen_array*, const opgen_options*, opgen_report*);
-
-// Marks what is no isolated root as failed: GMRES can solve a singular system that is consistent, and the gradient that comes
-// out means nothing. The marked copies are NaN there, which the ATen adjoint passes over.
-inline bool mark_failed(Call& call, const std::vector<opgen_array>& inputs, std::vector<opgen_array>& unknowns,
-                        std::vector<std::vector<char>>& copies) {
-  std::vector<unsigned char> isolated(static_cast<size_t>(count(call.shape())));
-  opgen_report report;
-  if (opgen_isolated(call.view(), inputs.data(), unknowns.data(), isolated.data(), &call.attributes().options, &report) !=
-      OPGEN_OK) {
-    return call.fail(report.message);
-  }
-  if (report.failed == 0) return true;
-  const size_t size = TF_DataTypeSize(call.dtype());
-  for (opgen_array& unknown : unknowns) {
-    copies.emplace_back(isolated.size() * size);
-    char* const copy = copies.back().data();
-    for (size_t i = 0; i < isolated.size(); ++i) {
-      const double value = isolated[i] ? value_at(unknown, *call.view(), static_cast<int64_t>(i)) : NAN;
-      if (size == sizeof(float)) {
-        reinterpret_cast<float*>(copy)[i] = static_cast<float>(value);
-      } else {
-        reinterpret_cast<double*>(copy)[i] = value;
-      }
-    }
-    unknown = call.array(copy, call.shape());
-  }
-  return true;
-}
-
-// Inputs, unknowns and cotangents in; the gradients of the first `gradients` of them out.
-template <class Op>
-void pull_back(Call& call, Pullback pullback, int cotangents, int gradients) {
-  const auto inputs = call.inputs(0, Op::inputs);
-  auto unknowns = call.inputs(Op::inputs, Op::unknowns);
-  std::vector<std::vector<char>> copies;
-  if (call.attributes().gmres && gradients == Op::inputs && !mark_failed(call, inputs, unknowns, copies)) return;
-  const auto bars = call.inputs(Op::inputs + Op::unknowns, cotangents);
-  std::vector<opgen_array> outputs;
-  for (int i = 0; i < gradients; ++i) {
-    outputs.push_back(call.array(call.output(i, call.dtype(), call.shape(i)), call.shape(i)));
-  }
-  if (!call.ok()) return;
-  opgen_report report;
-  if (pullback(call.view(), inputs.data(), unknowns.data(), bars.data(), outputs.data(), &call.attributes().options,
-               &report) != OPGEN_OK) {
-    call.fail(report.message);
-  }
-}
-
 template <class Op>
 AtenLoader& aten_loader() {
   static AtenLoader loader(Op::name);
   return loader;
 }
 
+// Inputs and unknowns, which every derivative is given first, and how the rest of its operands and its results are seen.
+template <class Op>
+struct Derivative : Call {
+  Derivative(void* kernel, TF_OpKernelContext* context)
+      : Call(context, Op::name, *static_cast<Attributes*>(kernel)), good(Call::ok() && points(TF_NumInputs(context))) {
+    if (!good) return;
+    x = inputs(0, Op::inputs);
+    y = inputs(Op::inputs, Op::unknowns);
+  }
+  std::vector<opgen_array> operands(int offset, int n) { return inputs(Op::inputs + Op::unknowns + offset, n); }
+  // Results with the shapes of the first operands, or with the points' shape.
+  std::vector<opgen_array> results(int n, bool like_operands) {
+    std::vector<opgen_array> made;
+    for (int i = 0; i < n; ++i) {
+      const Shape& own = like_operands ? shape(i) : shape();
+      made.push_back(array(output(i, dtype(), own), own));
+    }
+    good = Call::ok();
+    return made;
+  }
+  void end(int status) {
+    if (status != OPGEN_OK) fail(report.message);
+  }
+  void end(const std::string& failure) {
+    if (!failure.empty()) fail(failure);
+  }
+
+  bool good;
+  std::vector<opgen_array> x, y;
+  opgen_report report;
+};
+
+constexpr bool like_operands = true, like_points = false;
+
 template <class Op>
 void adjoint(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
-  Pullback pullback = opgen_adjoint;
+  Derivative<Op> call(kernel, context);
+  if (!call.good) return;
+  const auto cotangents = call.operands(0, Op::unknowns + Op::auxiliaries);
+  const auto gradients = call.results(Op::inputs, like_operands);
+  if (!call.good) return;
+  const opgen_options& options = call.attributes().options;
   if (call.attributes().gmres) {
-    const LoadedAdjoint loaded = aten_loader<Op>().get();
-    if (!loaded.function) {
-      call.fail(loaded.error);
-      return;
-    }
-    pullback = loaded.function;
+    return call.end(gmres_adjoint(aten_loader<Op>(), *call.view(), call.x, call.y, cotangents, gradients, options));
   }
-  pull_back<Op>(call, pullback, Op::unknowns + Op::auxiliaries, Op::inputs);
+  call.end(opgen_adjoint(call.view(), call.x.data(), call.y.data(), cotangents.data(), gradients.data(), &options,
+                         &call.report));
+}
+
+template <class Op>
+void tangent(void* kernel, TF_OpKernelContext* context) {
+  Derivative<Op> call(kernel, context);
+  if (!call.good) return;
+  const auto tangents = call.operands(0, Op::inputs);
+  const auto outputs = call.results(Op::unknowns + Op::auxiliaries, like_points);
+  if (!call.good) return;
+  const opgen_options& options = call.attributes().options;
+  if (call.attributes().gmres) {
+    return call.end(gmres_tangent(aten_loader<Op>(), *call.view(), call.x, call.y, tangents, outputs, options));
+  }
+  call.end(opgen_tangent(call.view(), call.x.data(), call.y.data(), tangents.data(), outputs.data(), &options,
+                         &call.report));
+}
+
+template <class Op>
+void second(void* kernel, TF_OpKernelContext* context) {
+  Derivative<Op> call(kernel, context);
+  if (!call.good) return;
+  constexpr int bars = Op::unknowns + Op::auxiliaries;
+  const auto cotangents = call.operands(0, bars), tangents = call.operands(bars, Op::inputs);
+  const auto gradients = call.results(Op::inputs, like_operands);
+  if (!call.good) return;
+  const opgen_options& options = call.attributes().options;
+  if (call.attributes().gmres) {
+    return call.end(
+        gmres_second(aten_loader<Op>(), *call.view(), call.x, call.y, cotangents, tangents, gradients, options));
+  }
+  call.end(opgen_second(call.view(), call.x.data(), call.y.data(), cotangents.data(), tangents.data(), gradients.data(),
+                        &options, &call.report));
 }
 
 template <class Op>
 void residual(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(Op::inputs + Op::unknowns)) return;
-  const auto inputs = call.inputs(0, Op::inputs), unknowns = call.inputs(Op::inputs, Op::unknowns);
-  std::vector<opgen_array> outputs;
-  for (int i = 0; i < Op::unknowns; ++i) {
-    outputs.push_back(call.array(call.output(i, call.dtype(), call.shape()), call.shape()));
-  }
-  opgen_report report;
-  if (call.ok() && opgen_residual(call.view(), inputs.data(), unknowns.data(), outputs.data(), &call.attributes().options,
-                                  &report) != OPGEN_OK) {
-    call.fail(report.message);
-  }
+  Derivative<Op> call(kernel, context);
+  if (!call.good) return;
+  const auto outputs = call.results(Op::unknowns, like_points);
+  if (!call.good) return;
+  call.end(opgen_residual(call.view(), call.x.data(), call.y.data(), outputs.data(), &call.attributes().options,
+                          &call.report));
 }
 
 template <class Op>
 void residual_pullback(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
-  pull_back<Op>(call, opgen_residual_pullback, Op::unknowns, Op::inputs + Op::unknowns);
-}
-
-// Inputs, unknowns and tangents of the inputs in; the tangents of all outputs out.
-template <class Op>
-void tangent(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
-  const auto inputs = call.inputs(0, Op::inputs), unknowns = call.inputs(Op::inputs, Op::unknowns);
-  const auto tangents = call.inputs(Op::inputs + Op::unknowns, Op::inputs);
-  std::vector<opgen_array> outputs;
-  for (int i = 0; i < Op::unknowns + Op::auxiliaries; ++i) {
-    outputs.push_back(call.array(call.output(i, call.dtype(), call.shape()), call.shape()));
-  }
-  opgen_report report;
-  if (call.ok() && opgen_tangent(call.view(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
-                                 &call.attributes().options, &report) != OPGEN_OK) {
-    call.fail(report.message);
-  }
-}
-
-// Inputs, unknowns, cotangents of all outputs and tangents of the inputs in; gradients by the inputs out.
-template <class Op>
-void second(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(TF_NumInputs(context))) return;
-  constexpr int outputs = Op::unknowns + Op::auxiliaries;
-  const auto inputs = call.inputs(0, Op::inputs), unknowns = call.inputs(Op::inputs, Op::unknowns);
-  const auto cotangents = call.inputs(Op::inputs + Op::unknowns, outputs);
-  const auto tangents = call.inputs(Op::inputs + Op::unknowns + outputs, Op::inputs);
-  std::vector<opgen_array> gradients;
-  for (int i = 0; i < Op::inputs; ++i) {
-    gradients.push_back(call.array(call.output(i, call.dtype(), call.shape(i)), call.shape(i)));
-  }
-  opgen_report report;
-  if (call.ok() && opgen_second(call.view(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(),
-                                gradients.data(), &call.attributes().options, &report) != OPGEN_OK) {
-    call.fail(report.message);
-  }
+  Derivative<Op> call(kernel, context);
+  if (!call.good) return;
+  const auto cotangents = call.operands(0, Op::unknowns);
+  const auto gradients = call.results(Op::inputs + Op::unknowns, like_operands);
+  if (!call.good) return;
+  call.end(opgen_residual_pullback(call.view(), call.x.data(), call.y.data(), cotangents.data(), gradients.data(),
+                                   &call.attributes().options, &call.report));
 }
 
 }  // namespace opgen::tf

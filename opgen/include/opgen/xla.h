@@ -1,4 +1,5 @@
-// A kernel as custom calls of XLA, through its typed FFI: a C interface, so that a library built with one jaxlib runs in others.
+// A kernel as custom calls of XLA, through its typed FFI: a C interface with a version of its own, so that a library built with
+// one jaxlib runs in all others that have that version. XLA refuses it elsewhere.
 //
 // Operands come in the order of the kernel's functions and in their own shapes; the kernel broadcasts. Cotangents and tangents
 // that are zero, and gradients that nobody wants, are left out: a letter for each says whether it is there.
