@@ -44,7 +44,7 @@ def test_every_point_converges(operator: tuple[str, Any]) -> None:
 
 
 def test_values_are_those_of_mpmath(operator: tuple[str, Any]) -> None:
-    """Values to 1e-14, or to one rounding of the inputs where the equation magnifies it beyond that; float32 to 1e-6."""
+    """Values to 1e-14, or to one rounding of the inputs where the equation magnifies it beyond; float32 to 1e-6."""
     name, op = operator
     reference = Reference(SPECS[name])
     for dtype, limit in ((np.float64, 1e-14), (np.float32, 1e-6)):
