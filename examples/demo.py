@@ -21,7 +21,8 @@ EXPECTED = [1.0499342082457277, 1.0175237711585172, 1.008922214940025, 1.0054028
 def main() -> int:
     """Run the demonstration and return the exit status."""
     try:
-        (built,) = build(ROOT / "examples" / "cuberoot" / "cuberoot.py", output=ROOT / "generated")
+        file = ROOT / "examples" / "cuberoot" / "cuberoot.py"
+        (built,) = build(file, output=ROOT / "generated", targets=("numpy", "tf"))
     except OpgenError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code

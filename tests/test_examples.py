@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from reference import EXAMPLES, Reference, condition, draw, error, gradient_erro
 
 pytestmark = pytest.mark.compiler
 SPECS = specs()
+TARGETS = ("tf", "numpy") if importlib.util.find_spec("tensorflow") else ("numpy",)
 SCRIPTS = [EXAMPLES / "demo.py", *sorted(EXAMPLES.glob("*/run.py"))]
 
 
@@ -26,7 +28,7 @@ def operator(request: pytest.FixtureRequest, build: Build) -> tuple[str, Any]:
     name: str = request.param
     file = SPECS[name].source.file
     assert file is not None
-    found = build(EXAMPLES / Path(file).stem / file)
+    found = build(EXAMPLES / Path(file).stem / file, targets=TARGETS)
     return name, getattr(found, name) if isinstance(found, tuple) else found
 
 

@@ -253,7 +253,6 @@ def test_targets() -> None:
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
-        (("torch",), UsageError, "target 'torch' is not available yet; choose from numpy, tf, jax"),
         (("jax",), ToolchainError, "target 'jax' needs JAX, which is not installed; pip install jax"),
         (("nunpy",), UsageError, "there is no target 'nunpy'; did you mean 'numpy'?"),
         (("tf",), ToolchainError, "target 'tf' needs TensorFlow, which is not installed; pip install tensorflow"),

@@ -34,5 +34,6 @@ def choose(asked: tuple[str, ...] | None, installed: Mapping[str, Framework | No
             raise UsageError(f"there is no target '{target}'", known)
         if target in _FRAMEWORKS and not installed.get(target):
             name, distribution = _FRAMEWORKS[target]
-            raise ToolchainError(f"target '{target}' needs {name}, which is not installed", f"pip install {distribution}")
+            what = f"target '{target}' needs {name}, which is not installed"
+            raise ToolchainError(what, f"pip install {distribution}")
     return tuple(target for target in TARGETS if target == "numpy" or target in asked)

@@ -1,19 +1,19 @@
 """Print SymPy expressions as ATen C++.
 
 The residual of an operator is written once more in ATen so that autograd can differentiate it. Every symbol is a real
-``at::Tensor`` of float64 with one entry per point; numbers are C++ literals.
+``at::Tensor`` of float64 with one entry per point; numbers are C++ literals; the functions and operators are those of
+``opgen/aten_functions.h``, with which a file compiles several times faster than with ATen's own.
 
 What autograd does with a branch that was not taken decides how branches are printed. The backward pass of ``at::where``
 multiplies the slope of the other branch by zero, and if that slope is infinite or NaN the product is NaN. Therefore
-``Piecewise`` (and ``Max`` or ``Min`` of anything that may have such a slope) becomes ``opgen::piecewise``, which
-evaluates a branch only at the points where it counts. Each branch is a scope of its own: a common subexpression is
-never moved out of it, or it would be evaluated everywhere.
+``Piecewise`` (and ``Max`` or ``Min`` of anything that may have such a slope) becomes ``piecewise``, which evaluates a
+branch only at the points where it counts. Each branch is a scope of its own: a common subexpression is never moved out
+of it, or it would be evaluated everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from math import isfinite
 
@@ -22,21 +22,22 @@ from sympy.core.function import AppliedUndef
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 from sympy.logic.boolalg import Boolean, BooleanFunction
 
-__all__ = ["AtenCode", "aten_lines"]
+from opgen.errors import UnsupportedError
+from opgen.lower.cxx import Code
 
 # How tightly the C++ operators bind, loosest first.
 SUM, PRODUCT, UNARY, ATOM = range(4)
 
-# SymPy functions of one argument that ATen has under the given name.
-UNARY_FUNCTIONS: dict[type[sp.Basic], str] = {
+# SymPy functions that aten_functions.h has under the given name, with the same arguments.
+FUNCTIONS: dict[type[sp.Basic], str] = {
     sp.exp: "exp", sp.log: "log",
-    sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan",
+    sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan", sp.atan2: "atan2",
     sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asinh: "asinh", sp.acosh: "acosh", sp.atanh: "atanh",
-    sp.erf: "erf", sp.erfc: "erfc", sp.erfinv: "erfinv", sp.loggamma: "lgamma",
-    sp.Abs: "abs", sp.sign: "sign", sp.floor: "floor", sp.ceiling: "ceil",
+    sp.erf: "erf", sp.erfc: "erfc", sp.erfinv: "erfinv", sp.gamma: "gamma", sp.loggamma: "loggamma", sp.sinc: "sinc",
+    sp.Abs: "abs", sp.sign: "sign", sp.floor: "floor", sp.ceiling: "ceil", sp.Mod: "remainder",
 }  # fmt: skip
 
-# Functions that ATen lacks, as expressions in those that it has.
+# Functions that it lacks, as expressions in those that it has.
 REWRITTEN: dict[type[sp.Basic], Callable[..., sp.Expr]] = {
     sp.sec: lambda x: 1 / sp.cos(x), sp.csc: lambda x: 1 / sp.sin(x), sp.cot: lambda x: 1 / sp.tan(x),
     sp.sech: lambda x: 1 / sp.cosh(x), sp.csch: lambda x: 1 / sp.sinh(x), sp.coth: lambda x: 1 / sp.tanh(x),
@@ -45,19 +46,11 @@ REWRITTEN: dict[type[sp.Basic], Callable[..., sp.Expr]] = {
     sp.frac: lambda x: x - sp.floor(x), sp.re: lambda x: x, sp.conjugate: lambda x: x, sp.im: lambda x: sp.Integer(0),
 }  # fmt: skip
 
-RELATIONS = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
+RELATIONS: dict[type[sp.Basic], str] = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
+CONNECTIVES: dict[type[sp.Basic], str] = {sp.And: " && ", sp.Or: " || ", sp.Xor: " != "}
 
 
-@dataclass(frozen=True)
-class AtenCode:
-    """Statements, then one C++ expression per output; ``headers`` are the ``ATen/ops`` headers that they need."""
-
-    lines: tuple[str, ...]
-    results: tuple[str, ...]
-    headers: tuple[str, ...]
-
-
-def aten_lines(outputs: Sequence[sp.Expr], names: Mapping[sp.Symbol, str]) -> AtenCode:
+def aten_lines(outputs: Sequence[sp.Expr], names: Mapping[sp.Symbol, str]) -> Code:
     """Write expressions as ATen C++ with their common subexpressions shared.
 
     Args:
@@ -67,31 +60,25 @@ def aten_lines(outputs: Sequence[sp.Expr], names: Mapping[sp.Symbol, str]) -> At
     Raises:
         UnsupportedError: If an expression contains something that ATen cannot evaluate or differentiate.
     """
-    headers: set[str] = set()
-    scope = _Scope(dict(names), headers, _fresh_names(names.values()))
+    taken = frozenset(names.values())
+    scope = _Scope(names, taken, (name for name in (f"t{i}" for i in count()) if name not in taken))
     results = scope.results(outputs)
-    lines = "\n".join(scope.statements).splitlines()
-    return AtenCode(tuple(lines), results, tuple(sorted(headers)))
-
-
-def _fresh_names(taken: Iterable[str]) -> Callable[[], str]:
-    used, numbers = set(taken), count()
-    return lambda: next(name for name in (f"t{i}" for i in numbers) if name not in used)
-
-
-def _unsupported(what: str) -> Exception:
-    from opgen.errors import UnsupportedError
-
-    return UnsupportedError(what)
+    return Code(tuple("\n".join(scope.statements).splitlines()), results)
 
 
 class _Scope:
-    """The statements of one function body, or of one branch of a piecewise expression."""
+    """The statements of one function body, or of one branch of a piecewise expression.
 
-    def __init__(self, names: dict[sp.Symbol, str], headers: set[str], fresh: Callable[[], str]) -> None:
-        self.inputs = dict(names)
-        self.names = dict(names)
-        self.headers = headers
+    Args:
+        inputs: The symbols that it may use, and what they are called.
+        taken: What all symbols are called; they hide functions of the same name.
+        fresh: Names of temporaries.
+    """
+
+    def __init__(self, inputs: Mapping[sp.Symbol, str], taken: frozenset[str], fresh: Iterator[str]) -> None:
+        self.inputs = dict(inputs)
+        self.names = dict(inputs)
+        self.taken = taken
         self.fresh = fresh
         self.statements: list[str] = []
         self.opaque: dict[sp.Basic, sp.Dummy] = {}
@@ -99,22 +86,13 @@ class _Scope:
     def results(self, outputs: Sequence[sp.Basic]) -> tuple[str, ...]:
         """Emit the statements that ``outputs`` need and return them as expressions of type ``at::Tensor``."""
         hidden = [self.hide(sp.sympify(output)) for output in outputs]
-        definitions = {dummy: branchy for branchy, dummy in self.opaque.items()}
         shared, reduced = sp.cse(hidden, symbols=sp.numbered_symbols("t", cls=sp.Dummy), order="canonical", list=True)
-
-        def define(expr: sp.Basic) -> None:
-            for dummy in sorted(expr.atoms(sp.Dummy) & definitions.keys() - self.names.keys(), key=self._order):
-                self.assign(dummy, self.branches(definitions[dummy]))
-
         for symbol, value in shared:
-            define(value)
+            self.define(value)
             self.assign(symbol, self.tensor(value))
         for value in reduced:
-            define(value)
-        return tuple(self.tensor(value) for value in reduced)
-
-    def _order(self, dummy: sp.Dummy) -> int:
-        return list(self.opaque.values()).index(dummy)
+            self.define(value)
+        return tuple(map(self.tensor, reduced))
 
     def hide(self, expr: sp.Basic) -> sp.Basic:
         """Put placeholders for what is evaluated branch by branch, so that nothing is shared with its inside."""
@@ -128,14 +106,20 @@ class _Scope:
         hidden: sp.Basic = expr.func(*arguments, **evaluate)
         return hidden
 
+    def define(self, expr: sp.Basic) -> None:
+        """Emit the branches that the placeholders in an expression stand for, unless they are there already."""
+        for branches, dummy in list(self.opaque.items()):
+            if dummy in expr.free_symbols and dummy not in self.names:
+                self.assign(dummy, self.branches(branches))
+
     def assign(self, symbol: sp.Symbol, value: str) -> None:
-        self.names[symbol] = self.fresh()
+        self.names[symbol] = next(self.fresh)
         self.statements.append(f"const at::Tensor {self.names[symbol]} = {value};")
 
     # Branches.
 
     def branches(self, expr: sp.Basic) -> str:
-        """Print a call of ``opgen::piecewise``; it may span several lines."""
+        """Print a call of ``piecewise``, over several lines."""
         if isinstance(expr, MinMaxBase):
             first, second = expr.args[0], expr.func(*expr.args[1:], evaluate=False)
             relation = sp.Ge if isinstance(expr, sp.Max) else sp.Le
@@ -148,15 +132,14 @@ class _Scope:
                 otherwise = rest[0][0] if rest[0][1] == sp.true else sp.Piecewise(*rest, evaluate=False)
         involved = (condition.free_symbols | then.free_symbols | otherwise.free_symbols) & self.inputs.keys()
         variables = [symbol for symbol in self.inputs if symbol in involved]
-        test = self.condition(condition)
-        parts = [test, self.branch(then, variables), self.branch(otherwise, variables)]
-        parts += [self.inputs[symbol] for symbol in variables]
-        body = ",\n".join([*parts[:3], ", ".join(parts[3:])])
-        return "opgen::piecewise(\n" + _indented(body, 4) + ")"
+        arguments = [self.condition(condition), self.branch(then, variables), self.branch(otherwise, variables)]
+        arguments.append(", ".join(self.inputs[symbol] for symbol in variables))
+        body = _indented(",\n".join(arguments), 4)
+        return f"{self.function('piecewise')}(\n{body})"
 
     def branch(self, expr: sp.Basic, variables: Sequence[sp.Symbol]) -> str:
         """Print one branch as a lambda over the tensors that any branch needs."""
-        inner = _Scope({symbol: self.inputs[symbol] for symbol in variables}, self.headers, self.fresh)
+        inner = _Scope({symbol: self.inputs[symbol] for symbol in variables}, self.taken, self.fresh)
         (result,) = inner.results([expr])
         used = expr.free_symbols
         parameters = ", ".join(f"const at::Tensor&{' ' + self.inputs[v] if v in used else ''}" for v in variables)
@@ -169,47 +152,34 @@ class _Scope:
         return f"[]({parameters}) {{\n{_indented(body, 2)}\n}}"
 
     def condition(self, expr: sp.Basic) -> str:
-        """Print a condition as a boolean tensor."""
-        for kind, sign in RELATIONS.items():
-            if isinstance(expr, kind):
-                left, right = expr.args
-                if not left.free_symbols and not right.free_symbols:
-                    break
-                sides = [self.inline(side, SUM) for side in (left, right)]
-                return f"{sides[0]} {sign} {sides[1]}"
+        """Print a condition as a tensor of truth values."""
+        if type(expr) in RELATIONS and expr.free_symbols:
+            left, right = map(self.hide, expr.args)
+            self.define(left)
+            self.define(right)
+            return f"{self.print(left)} {RELATIONS[type(expr)]} {self.print(right)}"
         if isinstance(expr, sp.Not):
-            return self.call("logical_not", self.condition(expr.args[0]))
-        for connective, name in ((sp.And, "logical_and"), (sp.Or, "logical_or"), (sp.Xor, "logical_xor")):
-            if isinstance(expr, connective):
-                first, *rest = expr.args
-                text = self.condition(first)
-                for arg in rest:
-                    text = self.call(name, text, self.condition(arg))
-                return text
+            return f"!({self.condition(expr.args[0])})"
+        if type(expr) in CONNECTIVES:
+            return CONNECTIVES[type(expr)].join(f"({self.condition(arg)})" for arg in expr.args)
         if isinstance(expr, BooleanFunction) and (simpler := sp.to_nnf(expr, simplify=False)) != expr:
             return self.condition(simpler)
         if expr in (sp.true, sp.false):
-            return self.call("scalar_tensor", "true" if expr == sp.true else "false", "at::kBool")
-        raise _unsupported(f"the condition {expr} cannot be written in ATen")
-
-    def inline(self, expr: sp.Basic, level: int) -> str:
-        """Print the side of a relation, defining first what has branches."""
-        hidden = self.hide(expr)
-        for branchy, dummy in list(self.opaque.items()):
-            if dummy in hidden.free_symbols and dummy not in self.names:
-                self.assign(dummy, self.branches(branchy))
-        return self.print(hidden, level)
+            return self.call("constant", "true" if expr == sp.true else "false")
+        raise UnsupportedError(f"the condition {expr} cannot be written in ATen")
 
     # Expressions.
 
     def tensor(self, expr: sp.Basic) -> str:
         """Print an expression as a tensor even if it is a number."""
         text = self.print(expr, SUM)
-        return f"opgen::constant({text})" if not expr.free_symbols else text
+        return text if expr.free_symbols else self.call("constant", text)
 
     def call(self, name: str, *args: str) -> str:
-        self.headers.add(name)
-        return f"at::{name}({', '.join(args)})"
+        return f"{self.function(name)}({', '.join(args)})"
+
+    def function(self, name: str) -> str:
+        return f"opgen::formula::{name}" if name in self.taken else name
 
     def print(self, expr: sp.Basic, level: int = SUM) -> str:
         """Print an expression, in parentheses if it binds less tightly than ``level``."""
@@ -219,7 +189,7 @@ class _Scope:
     def _text(self, expr: sp.Basic) -> tuple[str, int]:
         if isinstance(expr, sp.Symbol):
             if expr not in self.names:
-                raise _unsupported(f"the symbol {expr} has no tensor")
+                raise UnsupportedError(f"the symbol {expr} has no tensor")
             return self.names[expr], ATOM
         if not expr.free_symbols:
             text = _number(expr)
@@ -234,8 +204,7 @@ class _Scope:
 
     def _sum(self, expr: sp.Expr) -> str:
         # Terms in SymPy's canonical printing order; a leading plus sign rather than a minus, if there is one.
-        terms = list(expr.as_ordered_terms())
-        terms.sort(key=lambda term: term.could_extract_minus_sign())
+        terms = sorted(expr.as_ordered_terms(), key=lambda term: term.could_extract_minus_sign())
         text = ""
         for i, term in enumerate(terms):
             negative = i > 0 and _is_negative(term)
@@ -272,39 +241,26 @@ class _Scope:
         return self.call("pow", self.print(base), self.print(exponent)), ATOM
 
     def _function(self, expr: sp.Basic) -> tuple[str, int]:
-        kind = type(expr)
-        args = expr.args
-        if kind in UNARY_FUNCTIONS and len(args) == 1:
-            return self.call(UNARY_FUNCTIONS[kind], self.print(args[0])), ATOM
+        kind, args = type(expr), expr.args
         if kind in REWRITTEN:
             return self._text(REWRITTEN[kind](*args))
-        if kind is sp.gamma:
-            return f"opgen::gamma({self.print(args[0])})", ATOM
-        if kind is sp.Heaviside:
-            at_zero = args[1] if len(args) > 1 else sp.Rational(1, 2)
-            if not at_zero.free_symbols:
-                return f"opgen::heaviside({self.print(args[0])}, {_number(at_zero)})", ATOM
-        if kind is sp.atan2:
-            return self.call("atan2", self.tensor(args[0]), self.tensor(args[1])), ATOM
-        if kind is sp.sinc:
-            return self.call("sinc", self.print(args[0] / sp.pi)), ATOM
-        if kind is sp.Mod:
-            return self.call("remainder", self.print(args[0]), self.print(args[1])), ATOM
+        if kind in FUNCTIONS:
+            return self.call(FUNCTIONS[kind], *map(self.print, args)), ATOM
+        if kind is sp.Heaviside and not args[1].free_symbols:
+            return self.call("heaviside", self.print(args[0]), _number(args[1])), ATOM
         if kind is sp.polygamma and args[0].is_Integer and not args[0].is_negative:
             order, at = str(args[0]), self.print(args[1])
-            if order == "0":
-                return f"opgen::digamma({at})", ATOM
-            if order == "1":  # ATen's own trigamma has ten digits only
-                return self.call("special_zeta", "2", at), ATOM
-            return self.call("polygamma", order, at), ATOM
+            name = {"0": "digamma", "1": "trigamma"}.get(order)
+            return self.call(name, at) if name else self.call("polygamma", order, at), ATOM
         if isinstance(expr, MinMaxBase):
-            name = "maximum" if isinstance(expr, sp.Max) else "minimum"
-            text = self.tensor(args[0])
-            for arg in args[1:]:
-                text = self.call(name, text, self.tensor(arg))
+            name = "max" if isinstance(expr, sp.Max) else "min"
+            first, *rest = sorted(args, key=lambda arg: not arg.free_symbols)  # numbers last: two of them would not do
+            text = self.print(first)
+            for arg in rest:
+                text = self.call(name, text, self.print(arg))
             return text, ATOM
         what = "the undefined function" if isinstance(expr, AppliedUndef) else "the function"
-        raise _unsupported(f"{what} {expr.func} in {expr} cannot be written in ATen")
+        raise UnsupportedError(f"{what} {expr.func} in {expr} cannot be written in ATen")
 
 
 def _is_branchy(expr: sp.Basic) -> bool:
@@ -326,17 +282,17 @@ def _is_negative(expr: sp.Expr) -> bool:
 def _number(expr: sp.Basic) -> str:
     """Print a number so that C++ reads the nearest double."""
     if expr is sp.nan:
-        return "std::numeric_limits<double>::quiet_NaN()"
+        return "NAN"
     if expr in (sp.oo, -sp.oo):
-        return ("-" if expr == -sp.oo else "") + "std::numeric_limits<double>::infinity()"
+        return "INFINITY" if expr == sp.oo else "-INFINITY"
     if isinstance(expr, sp.Integer) and abs(int(expr)) < 2**31:
         return str(int(expr))
     value = sp.N(expr, 25)
     if not isinstance(value, (sp.Float, sp.Integer, sp.Rational)):
-        raise _unsupported(f"{expr} is not a real number")
+        raise UnsupportedError(f"{expr} is not a real number")
     number = float(value)
     if not isfinite(number):
-        raise _unsupported(f"{expr} is too large for a double")
+        raise UnsupportedError(f"{expr} is too large for a double")
     return repr(number)
 
 

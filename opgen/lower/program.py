@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opgen.lower.aten import AtenCode
 from opgen.lower.cxx import Code
 
 
@@ -37,8 +36,8 @@ class Second:
 class Aten:
     """The residual in ATen C++."""
 
-    residual: AtenCode
-    auxiliary: AtenCode
+    residual: Code
+    auxiliary: Code
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,6 @@ class AtenView:
     residual_results: tuple[str, ...]
     auxiliary_lines: tuple[str, ...]
     auxiliary_results: tuple[str, ...]
-    headers: tuple[str, ...]
 
 
 def aten_view(program: Program, banner: tuple[str, ...]) -> AtenView:
@@ -188,7 +187,6 @@ def aten_view(program: Program, banner: tuple[str, ...]) -> AtenView:
         residual_results=residual.results,
         auxiliary_lines=auxiliary.lines,
         auxiliary_results=auxiliary.results,
-        headers=tuple(sorted({*residual.headers, *auxiliary.headers})),
     )
 
 

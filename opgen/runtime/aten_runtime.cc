@@ -18,7 +18,9 @@
 // from F to x; F_y w is one through the graph of such a pass; L_x and L_y are one through the graph of S_x and S_y.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/special_zeta.h>
 
+#include "opgen/aten_functions.h"
 #include "opgen/aten_solve.h"
 
 namespace opgen {
@@ -205,14 +207,46 @@ int aten_second(const AtenOperator& op, const opgen_points* points, const opgen_
                  [&](const Call& call) { return second(call, inputs, cotangents, tangents, gradients, report); });
 }
 
+namespace formula {
+
 at::Tensor constant(double value) { return at::scalar_tensor(value, at::kDouble); }
+
+#define UNARY(name) at::Tensor name(const at::Tensor& x) { return x.name(); }
+OPGEN_ATEN_UNARY(UNARY)
+
+// The same of two arguments: a number on the right is passed as it is or, where there is no such method, as a tensor.
+#define BINARY(name, method, number)                                                \
+  at::Tensor name(const at::Tensor& a, const at::Tensor& b) { return a.method(b); } \
+  at::Tensor name(const at::Tensor& a, double b) { return a.method(number(b)); }    \
+  at::Tensor name(double a, const at::Tensor& b) { return constant(a).method(b); }
+BINARY(operator+, add, double)
+BINARY(operator-, sub, double)
+BINARY(operator*, mul, double)
+BINARY(operator/, div, double)
+BINARY(pow, pow, double)
+BINARY(remainder, remainder, double)
+BINARY(atan2, atan2, constant)
+BINARY(max, maximum, constant)
+BINARY(min, minimum, constant)
+BINARY(operator>, gt, double)
+BINARY(operator>=, ge, double)
+BINARY(operator<, lt, double)
+BINARY(operator<=, le, double)
+BINARY(operator==, eq, double)
+BINARY(operator!=, ne, double)
+at::Tensor operator!(const at::Tensor& x) { return x.logical_not(); }
+at::Tensor operator&&(const at::Tensor& a, const at::Tensor& b) { return a.logical_and(b); }
+at::Tensor operator||(const at::Tensor& a, const at::Tensor& b) { return a.logical_or(b); }
+
+// From here on two tensors are joined by methods: operators would be ambiguous with ATen's, which this file knows.
+at::Tensor sinc(const at::Tensor& x) { return (x / M_PI).sinc(); }  // ATen's is sin(pi x) / (pi x)
 
 // exp(log |gamma|) has lost the sign, which changes at each pole: negative on (-1, 0), positive on (-2, -1), ...
 at::Tensor gamma(const at::Tensor& x) {
   const at::Tensor v = x.detach(), below = v.floor();
   at::Tensor sign = 1 - 2 * (v < 0).logical_and(below.remainder(2) != 0).to(v.scalar_type());
-  sign.masked_fill_((v <= 0).logical_and(v == below), std::numeric_limits<double>::quiet_NaN());
-  return sign * loggamma(x).exp();
+  sign.masked_fill_((v <= 0).logical_and(v.eq(below)), NAN);
+  return loggamma(x).exp().mul(sign);
 }
 
 // ATen differentiates lgamma twice by the series of digamma's derivative, below, so the derivatives are taken from
@@ -220,21 +254,24 @@ at::Tensor gamma(const at::Tensor& x) {
 at::Tensor loggamma(const at::Tensor& x) {
   if (!x.requires_grad()) return x.lgamma();
   at::Tensor same = (x + 16).lgamma();
-  for (int i = 0; i < 16; ++i) same = same - (x + i).abs().log();
-  return x.detach().lgamma() + (same - same.detach());
+  for (int i = 0; i < 16; ++i) same = same.sub((x + i).abs().log());
+  return x.detach().lgamma().add(same.sub(same.detach()));
 }
 
 // ATen differentiates digamma by an asymptotic series that has ten digits at x = 6; sixteen steps of the recurrence
 // digamma(x) = digamma(x + 1) - 1 / x take it to where it has all.
 at::Tensor digamma(const at::Tensor& x) {
   at::Tensor sum = (x + 16).digamma();
-  for (int i = 0; i < 16; ++i) sum = sum - (x + i).reciprocal();
+  for (int i = 0; i < 16; ++i) sum = sum.sub((x + i).reciprocal());
   return sum;
 }
 
+at::Tensor trigamma(const at::Tensor& x) { return at::special_zeta(2, x); }  // ATen's polygamma(1, x) is that series
+at::Tensor polygamma(int order, const at::Tensor& x) { return x.polygamma(order); }
+
 at::Tensor heaviside(const at::Tensor& x, double at_zero) {
   const at::Tensor v = x.detach();
-  return (v > 0).to(at::kDouble) + at_zero * (v == 0).to(at::kDouble);
+  return (v > 0).to(at::kDouble).add((v == 0).to(at::kDouble) * at_zero);
 }
 
 namespace detail {
@@ -257,4 +294,5 @@ at::Tensor piecewise(const at::Tensor& condition, const Branch& then, const Bran
 }
 
 }  // namespace detail
+}  // namespace formula
 }  // namespace opgen

@@ -137,7 +137,6 @@ class AtenView:
     residual_results: tuple[str, ...]
     auxiliary_lines: tuple[str, ...]
     auxiliary_results: tuple[str, ...]
-    headers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -171,13 +170,17 @@ class Operator:
             residual_results=main.results,
             auxiliary_lines=aux.lines,
             auxiliary_results=aux.results,
-            headers=tuple(sorted({*main.headers, *aux.headers})),
         )
         environment = Environment(
             loader=FileSystemLoader(ROOT / "templates" / "src"), undefined=StrictUndefined, autoescape=False,
             trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         )  # fmt: skip
         return environment.get_template("aten_adjoint.cc.jinja").render(vars(view))
+
+
+x, y = sp.symbols("x y", real=True)
+CUBEROOT = Operator("cuberoot", (x**2 - y**3 / (1 + x),), (x,), (y,))
+BRIEF = (1.0499342082457277, 1.0175237711585172, 1.008922214940025, 1.0054028553482124, 1.0036219820057994)
 
 
 def written(name: str, text: str) -> Path:
@@ -199,13 +202,14 @@ def adjoint_library(operator: Operator) -> Path:
 
 @cache
 def several(operators: tuple[Operator, ...]) -> ctypes.CDLL:
-    """Build several operators in one go, each in a namespace of its own; `opgen_aten_x` of `op` is called `x_op`."""
+    """Build several operators in one go, each in a namespace inside theirs; `opgen_aten_x` of `op` is called `x_op`."""
     sources = {operator.name: operator.source() for operator in operators}
     includes = sorted({line for text in sources.values() for line in re.findall(r"^#include .*$", text, re.MULTILINE)})
     parts = ["\n".join(includes)]
     for op, text in sources.items():
         body = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE)
-        parts.append(f"namespace of_{op} {{\n{re.sub(r'opgen_aten_([a-z]+)[(]', rf'{chr(92)}1_{op}(', body)}}}\n")
+        body = body.replace("namespace opgen::formula", f"namespace opgen::formula::of_{op}")
+        parts.append(re.sub(r"opgen_aten_([a-z]+)[(]", rf"\1_{op}(", body))
     source = written("operators.cc", "\n".join(parts))
     return loaded(linked("operators", compiled(source), runtime()))
 

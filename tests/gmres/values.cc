@@ -11,11 +11,11 @@
 // x: [inputs, n]; y: [outputs, n]; dy: [outputs, inputs, n].
 extern "C" OPGEN_EXPORT int evaluate(const double* x, int64_t inputs, int64_t n, double* y, double* dy) try {
   const at::AutoGradMode grad(true);
-  Tensors leaves;
+  opgen::Tensors leaves;
   for (int64_t i = 0; i < inputs; ++i)
     leaves.push_back(at::from_blob(const_cast<double*>(x) + i * n, {n}, at::TensorOptions(at::kDouble)).clone());
   for (at::Tensor& leaf : leaves) leaf.requires_grad_();
-  for (const at::Tensor& value : values(leaves)) {
+  for (const at::Tensor& value : opgen::formula::values(leaves)) {
     at::from_blob(y, {n}, at::TensorOptions(at::kDouble)).copy_(value.detach());
     y += n;
     const at::Tensor full = value.expand({n});

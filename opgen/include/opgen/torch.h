@@ -99,6 +99,9 @@ class Call {
   void check(int status, const opgen_report& report) {
     if (status != OPGEN_OK) throw std::runtime_error(report.message);
   }
+  void check(const std::string& failure) {
+    if (!failure.empty()) throw std::runtime_error(failure);
+  }
   [[noreturn]] void fail(const std::string& message) const { throw std::runtime_error(std::string(op_) + ": " + message); }
 
  private:
@@ -153,14 +156,14 @@ AtenLoader& aten_loader() {
   return loader;
 }
 
-// `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries.
-template <class Op, bool diagnostics>
+// `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries. `plain` has no arguments but the inputs.
+template <class Op, bool diagnostics, bool plain = false>
 void solve(StableIValue* stack, uint64_t, uint64_t) {
-  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  constexpr int n = Op::inputs, k = plain ? 0 : Op::unknowns, values = Op::unknowns + Op::auxiliaries;
   Call call(Op::name, stack);
   call.tensors(n);
   call.optional_tensors(k);
-  call.options();
+  if (!plain) call.options();
   call.points(n, values + 3);
   const auto inputs = call.arrays(0, n), initial = call.arrays(n, k);
   std::vector<opgen_array> outputs;
@@ -169,7 +172,7 @@ void solve(StableIValue* stack, uint64_t, uint64_t) {
   int32_t* const iterations = diagnostics ? static_cast<int32_t*>(call.result(aoti_torch_dtype_int32())) : nullptr;
   auto* const converged = diagnostics ? static_cast<unsigned char*>(call.result(aoti_torch_dtype_bool())) : nullptr;
   opgen_report report;
-  call.check(opgen_solve(&call.view(), inputs.data(), call.has(n) ? initial.data() : nullptr, outputs.data(), iterations,
+  call.check(opgen_solve(&call.view(), inputs.data(), k > 0 && call.has(n) ? initial.data() : nullptr, outputs.data(), iterations,
                          converged, &call.options_given(), &report),
              report);
   call.give();
@@ -201,10 +204,14 @@ void tangent(StableIValue* stack, uint64_t, uint64_t) {
   const auto inputs = call.arrays(0, n), unknowns = call.arrays(n, k), tangents = call.arrays(n + k, n);
   std::vector<opgen_array> outputs;
   for (int i = 0; i < values; ++i) outputs.push_back(call.result());
-  opgen_report report;
-  call.check(opgen_tangent(&call.view(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
-                           &call.options_given(), &report),
-             report);
+  if (call.gmres()) {
+    call.check(gmres_tangent(aten_loader<Op>(), call.view(), inputs, unknowns, tangents, outputs, call.options_given()));
+  } else {
+    opgen_report report;
+    call.check(opgen_tangent(&call.view(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
+                             &call.options_given(), &report),
+               report);
+  }
   call.give();
 }
 

@@ -28,9 +28,7 @@ void adjoint(StableIValue* stack, uint64_t, uint64_t) {
   const auto inputs = call.arrays(0, n), unknowns = call.arrays(n, k), cotangents = call.arrays(n + k, values);
   const auto made = gradients(call, wanted, n);
   if (call.gmres()) {
-    const std::string failure = gmres_adjoint(aten_loader<Op>(), call.view(), inputs, unknowns, cotangents, made,
-                                              call.options_given());
-    if (!failure.empty()) throw std::runtime_error(failure);
+    call.check(gmres_adjoint(aten_loader<Op>(), call.view(), inputs, unknowns, cotangents, made, call.options_given()));
   } else {
     opgen_report report;
     call.check(opgen_adjoint(&call.view(), inputs.data(), unknowns.data(), cotangents.data(), made.data(),
@@ -40,7 +38,6 @@ void adjoint(StableIValue* stack, uint64_t, uint64_t) {
   call.give_list();
 }
 
-// Under either adjoint it is the kernel's.
 template <class Op>
 void second(StableIValue* stack, uint64_t, uint64_t) {
   constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
@@ -52,10 +49,15 @@ void second(StableIValue* stack, uint64_t, uint64_t) {
   call.points(2 * n + k + values, n);
   const auto inputs = call.arrays(0, n), unknowns = call.arrays(n, k), cotangents = call.arrays(n + k, values);
   const auto tangents = call.arrays(n + k + values, n), made = gradients(call, wanted, n);
-  opgen_report report;
-  call.check(opgen_second(&call.view(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(), made.data(),
-                          &call.options_given(), &report),
-             report);
+  if (call.gmres()) {
+    call.check(gmres_second(aten_loader<Op>(), call.view(), inputs, unknowns, cotangents, tangents, made,
+                            call.options_given()));
+  } else {
+    opgen_report report;
+    call.check(opgen_second(&call.view(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(), made.data(),
+                            &call.options_given(), &report),
+               report);
+  }
   call.give_list();
 }
 

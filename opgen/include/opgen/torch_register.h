@@ -24,7 +24,11 @@ inline std::string results(int n, const std::string& more = "") {
   return text.find(',') == std::string::npos ? text : "(" + text + ")";
 }
 
-// Calls visit(name, parameters, results, function) for each of the seven operators that make up one generated function.
+// "Tensor a, Tensor b" of "Tensor a, Tensor b, "
+inline std::string without_comma(const std::string& text) { return text.substr(0, text.empty() ? 0 : text.size() - 2); }
+
+// Calls visit(name, parameters, results, function) for each of the operators that make up one generated function. `plain` is
+// `forward` for a call that wants neither options nor a derivative: the shortest way.
 template <class Op, class Visit>
 void each_operator(Visit&& visit) {
   constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
@@ -33,12 +37,13 @@ void each_operator(Visit&& visit) {
   const std::string x = parameters("Tensor", "x", n), y = parameters("Tensor", "y", k);
   const std::string initial = parameters("Tensor?", "initial", k, "=None"), g = parameters("Tensor?", "g", values);
   const std::string v = parameters("Tensor?", "v", n), wanted = "int[] wanted";
+  visit("plain", without_comma(x), results(values), solve<Op, false, true>);
   visit("forward", x + initial + options, results(values), solve<Op, false>);
   visit("solve", x + initial + options, results(values, ", Tensor, Tensor, Tensor"), solve<Op, true>);
   visit("adjoint", x + y + g + wanted + ", " + options, "Tensor[]", adjoint<Op>);
   visit("tangent", x + y + v + options, results(values), tangent<Op>);
   visit("second", x + y + g + v + wanted + ", " + options, "Tensor[]", second<Op>);
-  visit("residual", (x + y).substr(0, (x + y).size() - 2), results(k), residual<Op>);
+  visit("residual", without_comma(x + y), results(k), residual<Op>);
   visit("residual_pullback", x + y + parameters("Tensor?", "g", k) + wanted, "Tensor[]", residual_pullback<Op>);
 }
 

@@ -1,8 +1,8 @@
-// A kernel as custom calls of XLA, through its typed FFI: a C interface with a version of its own, so that a library built with
-// one jaxlib runs in all others that have that version. XLA refuses it elsewhere.
+// A kernel as custom calls of XLA, through its typed FFI: a C interface with a version of its own, so that a library
+// built with one jaxlib runs in others that have that version or a newer one.
 //
-// Operands come in the order of the kernel's functions and in their own shapes; the kernel broadcasts. Cotangents and tangents
-// that are zero, and gradients that nobody wants, are left out: a letter for each says whether it is there.
+// Operands come in the order of the kernel's functions and in their own shapes; the kernel broadcasts. Cotangents and
+// tangents that are zero, and gradients that nobody wants, are left out: a letter for each says whether it is there.
 #ifndef OPGEN_XLA_H
 #define OPGEN_XLA_H
 
@@ -107,8 +107,8 @@ inline ffi::Error end(const std::string& failure) {
 }
 inline ffi::Error end(int status, const opgen_report& report) { return end(status == OPGEN_OK ? "" : report.message); }
 
-// `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries. Results: the outputs, and where there are
-// more, residual norm, iterations and convergence.
+// `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries. Results: the outputs, and where
+// there are more, residual norm, iterations and convergence.
 template <class Op>
 ffi::Error solve(Call& call) {
   const auto inputs = call.take(Op::inputs);
@@ -119,8 +119,8 @@ ffi::Error solve(Call& call) {
   int32_t* const iterations = diagnostics ? static_cast<int32_t*>(call.next_result().untyped_data()) : nullptr;
   auto* const converged = diagnostics ? static_cast<unsigned char*>(call.next_result().untyped_data()) : nullptr;
   opgen_report report;
-  const int status = opgen_solve(call.points(), inputs.data(), initial.empty() ? nullptr : initial.data(), outputs.data(),
-                                 iterations, converged, &call.attributes.options, &report);
+  const int status = opgen_solve(call.points(), inputs.data(), initial.empty() ? nullptr : initial.data(),
+                                 outputs.data(), iterations, converged, &call.attributes.options, &report);
   return end(status, report);
 }
 
