@@ -35,6 +35,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("tf_op.py", "package/tf_op.py.jinja", "tf"),
     ("tf_xla.py", "package/tf_xla.py.jinja", "tf"),
     ("torch_autograd.py", "package/torch_autograd.py.jinja", "torch"),
+    ("torch_operator.py", "package/torch_operator.py.jinja", "torch"),
     ("torch_op.py", "package/torch_op.py.jinja", "torch"),
 )
 

@@ -1,7 +1,7 @@
 // What a formula in ATen is written with: functions and operators of tensors of float64 and of numbers.
 //
-// ATen has them, but to include any of its headers besides Tensor.h costs seconds. These are calls into aten_runtime.cc,
-// which is compiled once; what is written with them stands in their namespace, where they are found without a prefix.
+// ATen has them, but any of its headers besides Tensor.h takes seconds to compile. These are calls into
+// aten_runtime.cc, compiled once; what is written with them stands in their namespace, where they need no prefix.
 #ifndef OPGEN_ATEN_FUNCTIONS_H
 #define OPGEN_ATEN_FUNCTIONS_H
 
@@ -27,11 +27,11 @@ namespace opgen::formula {
   at::Tensor name(double a, const at::Tensor& b);
 
 OPGEN_ATEN_UNARY(OPGEN_UNARY)
-OPGEN_UNARY(sinc)       // sin(x) / x
-OPGEN_UNARY(gamma)      // with its sign for negative x; NaN at its poles
-OPGEN_UNARY(loggamma)   // log |gamma(x)|
-OPGEN_UNARY(digamma)    // its derivative,
-OPGEN_UNARY(trigamma)   // and the derivative of that; all are right to rounding, as are their derivatives
+OPGEN_UNARY(sinc)      // sin(x) / x
+OPGEN_UNARY(gamma)     // with its sign for negative x; NaN at its poles
+OPGEN_UNARY(loggamma)  // log |gamma(x)|, with derivatives that are right to rounding
+OPGEN_UNARY(digamma)   // its derivative, likewise
+OPGEN_UNARY(trigamma)  // and the derivative of that
 OPGEN_BINARY(pow)
 OPGEN_BINARY(atan2)
 OPGEN_BINARY(max)
