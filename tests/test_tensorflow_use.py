@@ -157,13 +157,17 @@ def test_jit_compile(tf: Any, kepler: Any, inputs: tuple[Any, Any]) -> None:
     for a, b in zip(tf.nest.flatten(compiled), tf.nest.flatten(everything(M, e)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13)
     jitted = tf.function(lambda M: kepler(M, e).E, jit_compile=True)
-    with pytest.raises(tf.errors.OpError, match=r"kepler: 1 of 2 points failed; first at index \[0\] \(M = nan, e = 0.5\)"):
+    with pytest.raises(
+        tf.errors.OpError, match=r"kepler: 1 of 2 points failed; first at index \[0\] \(M = nan, e = 0.5\)"
+    ):
         jitted(tf.constant([np.nan, 1.0], tf.float64))
     with pytest.raises(ValueError, match="the sizes of its inputs must be known when the function is traced"):
         tf.function(lambda M: kepler(M, e).E, jit_compile=True, input_signature=[tf.TensorSpec([None], tf.float64)])(M)
 
 
-def test_saved_model_in_a_process_that_only_loads_the_library(tf: Any, kepler: Any, folder: Path, tmp_path: Path) -> None:
+def test_saved_model_in_a_process_that_only_loads_the_library(
+    tf: Any, kepler: Any, folder: Path, tmp_path: Path
+) -> None:
     """tf.load_op_library is all that serving needs; the gradient is in the graph."""
 
     class Module(tf.Module):
@@ -196,7 +200,8 @@ from use_packages.kepler import kepler
 model_file, x = sys.argv[1], np.linspace(0.1, 1, 48, dtype=np.float32)[:, None]
 if sys.argv[2] == "load":
     from use_packages.kepler import keras_layer
-    np.testing.assert_array_equal(keras.models.load_model(model_file).predict(x, batch_size=48, verbose=0), np.load(sys.argv[3]))
+    loaded = keras.models.load_model(model_file)
+    np.testing.assert_array_equal(loaded.predict(x, batch_size=48, verbose=0), np.load(sys.argv[3]))
 else:
     keras.utils.set_random_seed(0)
     entry = keras.Input((1,))
@@ -219,7 +224,9 @@ def test_a_keras_model_trains_and_is_saved_and_loaded(folder: Path, tmp_path: Pa
     (folder / "keras_use.py").write_text(KERAS)
     for what in ("train", "load"):
         command = [sys.executable, "keras_use.py", str(tmp_path / "m.keras"), what, str(tmp_path / "p.npy"), jit]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        )
         assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -298,4 +305,6 @@ def test_multi_worker_strategy_with_two_processes(folder: Path) -> None:
     op = importlib.import_module("use_packages.kepler").kepler
     E = op(np.linspace(0.1, 6, 16), 0.2).E
     for out, _ in results:
-        assert float(out.strip().splitlines()[-1]) == pytest.approx((np.sin(E) / (1 - 0.2 * np.cos(E))).sum(), rel=1e-12)
+        assert float(out.strip().splitlines()[-1]) == pytest.approx(
+            (np.sin(E) / (1 - 0.2 * np.cos(E))).sum(), rel=1e-12
+        )

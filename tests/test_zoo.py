@@ -140,7 +140,9 @@ def test_second_derivatives_are_differences_of_first_ones(species: tuple[Any, Mo
 
     def product(moved: list[np.ndarray]) -> np.ndarray:
         warm = tuple(outputs[:k])
-        roots = listed(op.solve(*moved, initial=None if kernel.interface.EXPLICIT else warm[0] if k == 1 else warm).value)
+        roots = listed(
+            op.solve(*moved, initial=None if kernel.interface.EXPLICIT else warm[0] if k == 1 else warm).value
+        )
         return np.sum([a * b for a, b in zip(kernel.adjoint(moved, roots[:k], g), v, strict=True)], axis=0)
 
     found = kernel.second(x, outputs[:k], g, v)

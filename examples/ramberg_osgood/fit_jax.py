@@ -3,9 +3,6 @@
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)]
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +10,7 @@ import numpy as np
 import opgen
 
 jax.config.update("jax_enable_x64", True)
-ramberg_osgood = opgen.load(HERE / "ramberg_osgood.py")
+ramberg_osgood = opgen.load(Path(__file__).with_name("ramberg_osgood.py"))
 TRUE = np.array([70.0, 0.25, 6.0])  # E, s0, n
 
 

@@ -8,16 +8,13 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)]
-
 import keras
 import numpy as np
 from data import POINTS, YIELD, E, N, strains
 
 import opgen
 
-ramberg_osgood = opgen.load(HERE / "ramberg_osgood.py")
+ramberg_osgood = opgen.load(Path(__file__).with_name("ramberg_osgood.py"))
 
 
 class Bar(keras.layers.Layer):

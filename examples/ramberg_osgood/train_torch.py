@@ -3,16 +3,13 @@
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)]
-
 import numpy as np
 import torch
 from data import POINTS, YIELD, E, N, strains
 
 import opgen
 
-ramberg_osgood = opgen.load(HERE / "ramberg_osgood.py")
+ramberg_osgood = opgen.load(Path(__file__).with_name("ramberg_osgood.py"))
 
 
 def main() -> float:

@@ -25,10 +25,10 @@ JAX = ("-std=c++17", "-O1")  # it only passes pointers on
 ATEN = ("-std=c++20", "-O1", "-DAT_PER_OPERATOR_HEADERS")
 
 COMPILE = ("-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-c")
-# Symbols are bound inside each library, so that two operators in one process never meet; one that is missing is an
+# Functions are bound inside each library, so that two operators in one process never meet; one that is missing is an
 # error here and not where the operator is used. There is no soname: libraries of one name would be taken for the same.
 LINK = ("-shared", "-pthread") + (
-    ("-Wl,-Bsymbolic", "-Wl,-z,defs", "-Wl,--as-needed") if sys.platform.startswith("linux") else ()
+    ("-Wl,-Bsymbolic-functions", "-Wl,-z,defs", "-Wl,--as-needed") if sys.platform.startswith("linux") else ()
 )
 VECTOR_LIBRARY = "-lmvec"  # before -lm
 MATHEMATICS = "-lm"

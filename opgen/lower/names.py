@@ -27,7 +27,8 @@ CXX_KEYWORDS = frozenset(
 # What generated code calls by name itself: arrays, types, functions of the runtime.
 RESERVED = frozenset(
     """inputs unknowns residual jacobian scale cotangents gradient adjoint transposed conditioning guess lower upper
-    values auxiliary prologue Real Prologue fixed solution tangent tangents correction second factor name registers auxiliaries linear bounded open max_iterations
+    values auxiliary prologue Real Prologue fixed solution tangent tangents correction second factor
+    name registers auxiliaries linear bounded open max_iterations
     input_names jacobian_name linearise residual_pullback evaluate bounds explicit_ opgen at std main errno assert NULL
     EOF exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign
     floor ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan

@@ -75,6 +75,11 @@ OPGEN_INLINE Iterate<R, Op::unknowns> newton(const typename Op::template Prologu
     // A residual that has overflowed is as large as its terms, not small beside them.
     Bool converged = (abs(F[0]) <= tol * s[0]) & (s[0] < infinity);
     OPGEN_UNROLL for (int i = 1; i < k; ++i) converged = converged & (abs(F[i]) <= tol * s[i]) & (s[i] < infinity);
+    if constexpr (Op::bounded) {  // an open end is no root, even if all terms underflow there
+      OPGEN_UNROLL for (int i = 0; i < k; ++i) {
+        if (Op::open[i]) converged = converged & (y[i] != 0.0);
+      }
+    }
     OPGEN_UNROLL for (int i = 0; i < k; ++i) d[i] = -F[i];
     lu_solve(J, d);
 

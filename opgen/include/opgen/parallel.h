@@ -13,14 +13,14 @@
 
 namespace opgen {
 
-class Pool {
+class __attribute__((visibility("default"))) PoolV1 {  // a new name whenever its memory changes
  public:
   using Task = void (*)(void* context, int64_t index);
 
-  // An inline function's static is one object for all libraries that g++ built in this process, so ten operators in four
-  // frameworks share the threads. It is never destroyed: a sleeping thread may outlive main.
-  static Pool& instance() {
-    static Pool* pool = new Pool;
+  // The static of an inline function of default visibility is one object in the process for all libraries that g++ built,
+  // so ten operators in four frameworks share the threads. It is never destroyed: a sleeping thread may outlive main.
+  static PoolV1& instance() {
+    static PoolV1* pool = new PoolV1;
     return *pool;
   }
 
@@ -62,7 +62,7 @@ class Pool {
   }
 
  private:
-  Pool() { reset(); pthread_atfork(nullptr, nullptr, [] { instance().reset(); }); }
+  PoolV1() { reset(); pthread_atfork(nullptr, nullptr, [] { instance().reset(); }); }
 
   // A forked child has the pool's memory but none of its threads.
   void reset() {
@@ -76,7 +76,7 @@ class Pool {
   void grow(int workers) {
     while (workers_ < workers) {
       pthread_t thread;
-      if (pthread_create(&thread, nullptr, &Pool::work, this) != 0) return;  // fewer threads, the same result
+      if (pthread_create(&thread, nullptr, &PoolV1::work, this) != 0) return;  // fewer threads, the same result
       pthread_detach(thread);
       ++workers_;
     }
@@ -87,7 +87,7 @@ class Pool {
   }
 
   static void* work(void* self) {
-    Pool& pool = *static_cast<Pool*>(self);
+    PoolV1& pool = *static_cast<PoolV1*>(self);
     uint64_t seen = 0;
     pthread_mutex_lock(&pool.mutex_);
     for (;;) {
@@ -115,7 +115,7 @@ class Pool {
 // Calls body(i) for i in [0, count) on the pool.
 template <class Body>
 void parallel_for(int64_t count, int threads, Body&& body) {
-  Pool::instance().run(count, threads, [](void* context, int64_t i) { (*static_cast<Body*>(context))(i); }, &body);
+  PoolV1::instance().run(count, threads, [](void* context, int64_t i) { (*static_cast<Body*>(context))(i); }, &body);
 }
 
 }  // namespace opgen

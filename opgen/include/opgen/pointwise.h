@@ -131,6 +131,7 @@ struct Pointwise {
       if (initial) warm.read(grid, n, points.dtype, call.arrays, begin, count);
       for (int at = 0; at < count; at += width) {
         R in[nx], start[k], result[k + mx], steps, residual;
+        for (int i = 0; i < k; ++i) start[i] = R(0.0);
         load<R>(x.row, at, in);
         if (initial) load<R>(warm.row, at, start);
         const auto ok = solve_pack(in, initial != nullptr, start, tol, limit, result, steps, residual);

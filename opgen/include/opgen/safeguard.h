@@ -32,7 +32,8 @@ class Safeguarded {
     for (int64_t iteration = 0;; ++iteration) {
       const bool finite = evaluate(y);
       best_.iterations = static_cast<double>(iteration);
-      if (finite && std::isfinite(s_[0]) && std::fabs(F_[0]) <= tol_ * s_[0]) return accept(y);
+      const bool allowed = !Op::open[0] || y != 0;  // an open end is no root, even if all terms underflow there
+      if (finite && allowed && std::isfinite(s_[0]) && std::fabs(F_[0]) <= tol_ * s_[0]) return accept(y);
       const bool lower = finite && !(best_.residual <= std::fabs(F_[0]));
       if (iteration >= max_iterations) {
         if (lower) keep(y);
@@ -51,7 +52,7 @@ class Safeguarded {
 
   // Newton only halves its way to a multiple root at zero, and never arrives.
   Iterate<double, 1> zero_root() {
-    if (std::fabs(best_.y[0]) < 1e-6 && lo_ <= 0 && hi_ >= 0 && evaluate(0) && F_[0] == 0) {
+    if (!Op::open[0] && std::fabs(best_.y[0]) < 1e-6 && lo_ <= 0 && hi_ >= 0 && evaluate(0) && F_[0] == 0) {
       best_.y[0] = best_.residual = 0;
       best_.converged = true;
     }

@@ -114,7 +114,9 @@ int conclude(const Failure& failure, const opgen_points& points, const opgen_arr
       break;
     default:
       text.add(": residual %g after %lld iterations; %s", failure.residual, static_cast<long long>(failure.iterations),
-               Op::linear ? "the linear system is singular there, move the inputs" : "give a guess or bounds");
+               Op::linear ? "the linear system is singular there, move the inputs"
+               : failure.residual == failure.residual ? "give a guess or bounds"
+                                                      : "F is not finite where it was tried, move the inputs or give a guess");
   }
   text.add(", or on_failure=\"nan\"");
   return options.on_failure == OPGEN_RAISE ? OPGEN_FAILED_POINTS : OPGEN_OK;
