@@ -280,8 +280,8 @@ def test_python_numbers_arrays_and_parameters(torch: Any, op: Any) -> None:
     want = kepler(np.array([1.0, 2.0]), 0.5).E
     frozen = np.array([0.5])
     frozen.flags.writeable = False
-    for e in (0.5, np.float64(0.5), np.array(0.5), torch.tensor(0.5, dtype=torch.float64), [0.5], frozen, frozen.astype(">f8"),
-              np.array([0.5, 0.5])[::-1]):  # fmt: skip
+    scalars = (0.5, np.float64(0.5), np.array(0.5), torch.tensor(0.5, dtype=torch.float64), [0.5])
+    for e in (*scalars, frozen, frozen.astype(">f8"), np.array([0.5, 0.5])[::-1]):
         np.testing.assert_array_equal(kepler(M, e).E, want)
     assert kepler(M.float(), 0.5).E.dtype == torch.float32
     assert kepler(torch.tensor(1.0), 0).E.shape == ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,8 +25,12 @@ SAMPLE = ((0.1, 10.0),)
 SAMPLE_GIVEN = True
 N, K = len(interface.INPUTS), len(interface.UNKNOWNS)
 HAS_TF = (interface.SOURCES / "tf_op.py").exists() and importlib.util.find_spec("tensorflow") is not None
+HAS_TORCH = (interface.SOURCES / "torch_op.py").exists() and importlib.util.find_spec("torch") is not None
+HAS_JAX = (interface.SOURCES / "jax_op.py").exists() and importlib.util.find_spec("jax") is not None
 HAS_ATEN = (interface.SOURCES / "lib" / f"lib{interface.NAME}_aten.so").exists()
 tensorflow = pytest.mark.skipif(not HAS_TF, reason="not built for TensorFlow, or TensorFlow is not installed")
+with_torch = pytest.mark.skipif(not HAS_TORCH, reason="not built for PyTorch, or PyTorch is not installed")
+with_jax = pytest.mark.skipif(not HAS_JAX, reason="not built for JAX, or JAX is not installed")
 aten = pytest.mark.skipif(not HAS_ATEN, reason="the ATen adjoint was built without PyTorch")
 
 
@@ -339,3 +344,194 @@ def test_saved_model_keeps_value_and_gradient(tmp_path: Any) -> None:
     tf.saved_model.save(module, str(tmp_path / "model"))
     got = tf.saved_model.load(str(tmp_path / "model")).value_and_gradient(*x)
     tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a.numpy(), b.numpy()), want, got)
+
+
+@pytest.fixture
+def jax() -> Iterator[Any]:
+    """JAX with 64 bits enabled."""
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield jax
+    jax.config.update("jax_enable_x64", before)
+
+
+@with_jax
+def test_jax_equals_numpy(jax: Any) -> None:
+    """One kernel, one result: at once, compiled, and as a batch of points."""
+    x = draw(50)
+    for dtype in (np.float64, np.float32):
+        cast = [a.astype(dtype) for a in x]
+        arrays = [jax.numpy.asarray(a) for a in cast]
+        want = listed(op.solve(*cast).value)
+        for f in (op.solve, jax.jit(op.solve), jax.vmap(op.solve)):
+            for a, b in zip(listed(f(*arrays).value), want, strict=True):
+                assert a.dtype == dtype
+                np.testing.assert_array_equal(a, b)
+
+
+@with_jax
+def test_jax_gradients_are_those_of_the_root(jax: Any) -> None:
+    """Compare reverse and forward mode with derivatives of mpmath's roots."""
+    x = draw(6)
+    _, slopes = high_precision(x, listed(op(*x)))
+    arrays, every = [jax.numpy.asarray(a) for a in x], tuple(range(N))
+    for mode in (jax.jacrev, jax.jacfwd):
+        found = jax.jit(jax.vmap(mode(lambda *z: listed(op(*z)), every)))(*arrays)
+        for output, of_inputs in enumerate(found):
+            size = np.abs(slopes[output]).max()
+            for i in range(N):
+                np.testing.assert_allclose(of_inputs[i], slopes[output, i], rtol=1e-8, atol=1e-10 * size)
+
+
+@with_jax
+def test_jax_first_and_second_derivatives_in_both_modes(jax: Any) -> None:
+    """Compare with differences, in units of the sample's extent and of the result's size."""
+    from jax.test_util import check_grads
+
+    x = draw(3)
+    y = [np.abs(b) + 1e-300 for b in listed(op(*x))]
+    steps = [(high - low) / 64 for low, high in SAMPLE]
+
+    def scaled(*t: Any) -> list[Any]:
+        outputs = listed(op(*(a + h * s for a, h, s in zip(x, steps, t, strict=True))))
+        return [b / size for b, size in zip(outputs, y, strict=True)]
+
+    origin = tuple(jax.numpy.zeros_like(a) for a in x)
+    check_grads(jax.jit(scaled), origin, order=2, modes=["fwd", "rev"], atol=1e-5, rtol=1e-5)
+
+
+def torch_tensors(x: list[np.ndarray]) -> list[Any]:
+    """Make tensors that gradients are asked of."""
+    import torch
+
+    return [torch.tensor(a, requires_grad=True) for a in x]
+
+
+def torch_gradients(x: list[np.ndarray], output: int, **options: Any) -> list[np.ndarray]:
+    """Differentiate the sum of one output with PyTorch."""
+    import torch
+
+    tensors = torch_tensors(x)
+    return [g.numpy() for g in torch.autograd.grad(listed(op(*tensors, **options))[output].sum(), tensors)]
+
+
+@with_torch
+def test_torch_equals_numpy() -> None:
+    """One kernel, one result, however the tensors lie in memory, and as a batch of points."""
+    import torch
+
+    x = draw(50)
+    for dtype in (np.float64, np.float32):
+        cast = [a.astype(dtype) for a in x]
+        want = op.solve(*cast).value
+        plain = [torch.tensor(a) for a in cast]
+        strided = [torch.stack([t, t], dim=1)[:, 1] for t in plain]
+        for f, tensors in ((op.solve, plain), (op.solve, strided), (torch.func.vmap(op.solve), plain)):
+            for a, b in zip(listed(f(*tensors).value), listed(want), strict=True):
+                np.testing.assert_array_equal(a.numpy(), b)
+
+
+@with_torch
+def test_torch_gradients_are_those_of_the_root() -> None:
+    """Compare reverse and forward mode with derivatives of mpmath's roots."""
+    import torch
+
+    x = draw(6)
+    _, slopes = high_precision(x, listed(op(*x)))
+    tensors = [torch.tensor(a) for a in x]
+    for mode in (torch.func.jacrev, torch.func.jacfwd):
+        found = torch.func.vmap(mode(lambda *z: tuple(listed(op(*z))), tuple(range(N))))(*tensors)
+        for output, of_inputs in enumerate(found):
+            size = np.abs(slopes[output]).max()
+            for i in range(N):
+                np.testing.assert_allclose(of_inputs[i], slopes[output, i], rtol=1e-8, atol=1e-10 * size)
+
+
+@with_torch
+def test_torch_first_and_second_derivatives_in_both_modes() -> None:
+    """Compare with differences, in units of the sample's extent and of the result's size."""
+    import torch
+
+    x = [torch.tensor(a) for a in draw(3)]
+    sizes = [b.abs() + 1e-300 for b in listed(op(*x))]
+    steps = [(high - low) / 64 for low, high in SAMPLE]
+
+    def scaled(*t: Any) -> tuple[Any, ...]:
+        outputs = listed(op(*(a + h * s for a, h, s in zip(x, steps, t, strict=True))))
+        return tuple(b / size for b, size in zip(outputs, sizes, strict=True))
+
+    origin = tuple(torch.zeros_like(a).requires_grad_() for a in x)
+    assert torch.autograd.gradcheck(scaled, origin, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(scaled, origin, check_fwd_over_rev=True)
+
+
+@with_torch
+def test_torch_operators_are_registered_as_they_should_be() -> None:
+    """Schema, fake tensors, autograd and tracing, by PyTorch's own checks."""
+    import torch
+
+    from .torch_autograd import Adjoint, Forward, Residual, Tangent
+
+    x = torch_tensors(draw(4))
+    y = [t.detach() for t in listed(op(*x))]
+    bars = [torch.ones_like(t) for t in y]
+    torch.library.opcheck(Forward.op, tuple(x))
+    torch.library.opcheck(Residual.op, (*x, *y[:K]))
+    torch.library.opcheck(Adjoint.op, (*x, *y[:K], *bars, list(range(N))))
+    torch.library.opcheck(Tangent.op, (*x, *y[:K], *(torch.ones_like(t) for t in x)))
+
+
+@with_torch
+def test_torch_compiles_to_one_graph() -> None:
+    """Value and gradient of a compiled function are those of the function, for any number of points."""
+    import torch
+
+    def function(*inputs: Any) -> Any:
+        return sum((t**2).sum() for t in listed(op(*inputs)))
+
+    compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
+    for count in (4, 7):
+        found = []
+        for f in (compiled, function):
+            tensors = torch_tensors(draw(count))
+            value = f(*tensors)
+            found.append([value.detach(), *torch.autograd.grad(value, tensors)])
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@with_torch
+@aten
+def test_torch_gmres_and_direct_adjoint_agree() -> None:
+    """Two implementations of the same gradient, and of its derivative."""
+    import torch
+
+    x = draw(10)
+    for output in range(len(interface.OUTPUTS)):
+        found = []
+        for adjoint in ("direct", "gmres"):
+            tensors = torch_tensors(x)
+            first = torch.autograd.grad(listed(op(*tensors, adjoint=adjoint))[output].sum(), tensors, create_graph=True)
+            second = torch.autograd.grad(sum(g.sum() for g in first), tensors)
+            found.append([g.detach().numpy() for g in (*first, *second)])
+        size = max(np.abs(g).max() for g in found[0])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11 * size)
+
+
+@with_torch
+def test_torch_a_failing_point_adds_nothing_to_gradients() -> None:
+    """on_failure="nan": the others' gradients are as without it; "raise": the kernel's words."""
+    x = draw(3)
+    size = x[0].size
+    bad = [a.copy() for a in x]
+    bad[0][size - 1] = np.nan
+    with pytest.raises(RuntimeError, match=rf"^{interface.NAME}: 1 of {size} points failed; first at index"):
+        op(*torch_tensors(bad))
+    for output in range(len(interface.OUTPUTS)):
+        want, got = torch_gradients(x, output), torch_gradients(bad, output, on_failure="nan")
+        for a, b in zip(want, got, strict=True):
+            np.testing.assert_array_equal(a[: size - 1], b[: size - 1])
+            assert b[size - 1] == 0

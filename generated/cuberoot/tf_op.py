@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ _PATH = str(interface.library("_tf"))
 # TensorFlow names a wrapper after its operator, in its own spelling.
 _WRAPPERS = {name.replace("_", "").lower(): f for name, f in vars(tf.load_op_library(_PATH)).items() if callable(f)}
 _DTYPES = (tf.float32, tf.float64)
+_Eager = type(tf.constant(0.0))
+_DIRECT = interface.DEFAULTS.adjoint == "direct"
 _N, _K, _OUTPUTS = len(interface.INPUTS), len(interface.UNKNOWNS), len(interface.OUTPUTS)
 
 
@@ -32,6 +35,7 @@ def _wrapper(suffix: str) -> Callable[..., Any]:
 
 
 _forward, _with_diagnostics, _adjoint = _wrapper(""), _wrapper("Solve"), _wrapper("Adjoint")
+_fast = inspect.unwrap(_forward)  # without TensorFlow's layers for keywords and for tensor-like classes
 _tangent, _second = _wrapper("Tangent"), _wrapper("Second")
 _residual, _residual_pullback = _wrapper("Residual"), _wrapper("ResidualPullback")
 
@@ -82,7 +86,6 @@ def _arguments(inputs: tuple[Any, ...], initial: Any, options: Options) -> dict[
     return arguments | {"initial": tensors[_N:]} | options._asdict()
 
 
-@tf.autograph.experimental.do_not_convert
 def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
     """Solve for TensorFlow tensors, eagerly or in a graph.
 
@@ -90,6 +93,17 @@ def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
         tf.errors.InvalidArgumentError: a point failed and the policy is "raise", or shapes do not broadcast.
         TypeError: an input is neither a float tensor nor a number, or dtypes differ.
     """
+    if _DIRECT and initial is None and options is interface.DEFAULTS and all(type(x) is _Eager for x in inputs):
+        dtype = inputs[0].dtype
+        if len(inputs) == _N and dtype in _DTYPES and all(x.dtype == dtype for x in inputs):
+            found = _fast(*inputs, [], *options)
+            return found if _OUTPUTS == 1 else interface.Values(*found)
+    if any(type(x).__name__ == "KerasTensor" for x in inputs):
+        from . import keras_layer
+
+        if initial is not None:
+            raise ValueError(f"{interface.NAME}: a Keras model takes no initial; leave it out")
+        return keras_layer.apply(inputs, options)
     arguments = _arguments(inputs, initial, options)
     if not tf.executing_eagerly() and _control_flow.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
         from . import tf_xla
@@ -100,14 +114,12 @@ def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
     return interface.values([found] if isinstance(found, tf.Tensor) else list(found))
 
 
-@tf.autograph.experimental.do_not_convert
 def solve(inputs: tuple[Any, ...], initial: Any, options: Options) -> Solution:
     """Solve and report on every point."""
     *outputs, residual_norm, iterations, converged = _with_diagnostics(**_arguments(inputs, initial, options))
     return Solution(interface.values(outputs), iterations, residual_norm, converged)
 
 
-@tf.autograph.experimental.do_not_convert
 def residual(inputs: tuple[Any, ...], unknowns: tuple[Any, ...]) -> Any:
     """Evaluate F(x, y)."""
     tensors = _tensors((*interface.INPUTS, *interface.UNKNOWNS), (*inputs, *unknowns))
@@ -138,8 +150,8 @@ def _gradient(op: Any, *cotangents: Any) -> list[Any]:
     return _run(_adjoint, op, *inputs, *outputs[:_K], *bars) + [None] * (len(op.inputs) - _N)
 
 
-# The adjoint, the tangent and the second derivative are given the root y, but their derivatives by x are total ones: y moves
-# with x, and nothing is left for y itself.
+# The adjoint, the tangent and the second derivative are given the root y, but their derivatives by x are total ones:
+# y moves with x, and nothing is left for y itself.
 
 
 @tf.RegisterGradient(interface.REGISTERED + "Adjoint")
@@ -160,7 +172,7 @@ def _tangent_gradient(op: Any, *cotangents: Any) -> list[Any]:
 
 @tf.RegisterGradient(interface.REGISTERED + "Second")
 def _second_gradient(op: Any, *directions: Any) -> list[Any]:
-    """z.H(g).v is linear in g and in v, and symmetric in v and z: forward over reverse needs this much of third order."""
+    """Differentiate z.H(g).v by g and v, in which it is linear: forward over reverse needs as much, and no more."""
     inputs, roots = op.inputs[:_N], op.inputs[_N : _N + _K]
     bars, v = op.inputs[_N + _K : -_N], op.inputs[-_N:]
     z = _or_zeros(directions, inputs)

@@ -31,15 +31,15 @@ def _call(kind: str, tensors: list[Any], results: list[Any], options: Options) -
         ctypes.CDLL(tf_library, ctypes.RTLD_GLOBAL)
         if not library.opgen_register_xla():
             raise NotImplementedError(
-                f"{interface.NAME}: this TensorFlow offers no way to call it under jit_compile=True; use jit_compile=False"
+                f"{interface.NAME}: this TensorFlow cannot call it under jit_compile=True; use jit_compile=False"
             )
         _registered.append(True)
     if options.adjoint == "gmres":
-        raise NotImplementedError(f'{interface.NAME}: adjoint="gmres" does not run under jit_compile=True; use "direct"')
+        raise NotImplementedError(f'{interface.NAME}: adjoint="gmres" does not run under jit_compile; use "direct"')
     if not all(t.shape.is_fully_defined() for t in tensors):
         raise ValueError(
-            f"{interface.NAME}: under jit_compile=True the sizes of its inputs must be known when the function is traced; "
-            "give an input_signature with sizes, batch with drop_remainder=True, or use jit_compile=False"
+            f"{interface.NAME}: under jit_compile=True the sizes of its inputs must be known when the function is "
+            "traced; give an input_signature with sizes, batch with drop_remainder=True, or use jit_compile=False"
         )
     dtype = tensors[0].dtype
     words: list[Any] = [int(dtype == tf.float64), repr(options.tol), options.max_iterations]

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util as _control_flow
+from tensorflow.python.ops.parallel_for import pfor as _pfor
 
 from . import interface
 from .interface import Options, Solution
@@ -21,7 +24,9 @@ _PATH = str(interface.library("_tf"))
 # TensorFlow names a wrapper after its operator, in its own spelling.
 _WRAPPERS = {name.replace("_", "").lower(): f for name, f in vars(tf.load_op_library(_PATH)).items() if callable(f)}
 _DTYPES = (tf.float32, tf.float64)
-_N, _K = len(interface.INPUTS), len(interface.UNKNOWNS)
+_Eager = type(tf.constant(0.0))
+_DIRECT = interface.DEFAULTS.adjoint == "direct"
+_N, _K, _OUTPUTS = len(interface.INPUTS), len(interface.UNKNOWNS), len(interface.OUTPUTS)
 
 
 def _wrapper(suffix: str) -> Callable[..., Any]:
@@ -30,6 +35,8 @@ def _wrapper(suffix: str) -> Callable[..., Any]:
 
 
 _forward, _with_diagnostics, _adjoint = _wrapper(""), _wrapper("Solve"), _wrapper("Adjoint")
+_fast = inspect.unwrap(_forward)  # without TensorFlow's layers for keywords and for tensor-like classes
+_tangent, _second = _wrapper("Tangent"), _wrapper("Second")
 _residual, _residual_pullback = _wrapper("Residual"), _wrapper("ResidualPullback")
 
 
@@ -79,7 +86,6 @@ def _arguments(inputs: tuple[Any, ...], initial: Any, options: Options) -> dict[
     return arguments | {"initial": tensors[_N:]} | options._asdict()
 
 
-@tf.autograph.experimental.do_not_convert
 def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
     """Solve for TensorFlow tensors, eagerly or in a graph.
 
@@ -87,18 +93,33 @@ def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
         tf.errors.InvalidArgumentError: a point failed and the policy is "raise", or shapes do not broadcast.
         TypeError: an input is neither a float tensor nor a number, or dtypes differ.
     """
-    found = _forward(**_arguments(inputs, initial, options))
+    if _DIRECT and initial is None and options is interface.DEFAULTS and all(type(x) is _Eager for x in inputs):
+        dtype = inputs[0].dtype
+        if len(inputs) == _N and dtype in _DTYPES and all(x.dtype == dtype for x in inputs):
+            found = _fast(*inputs, [], *options)
+            return found if _OUTPUTS == 1 else interface.Values(*found)
+    if any(type(x).__name__ == "KerasTensor" for x in inputs):
+        from . import keras_layer
+
+        if initial is not None:
+            raise ValueError(f"{interface.NAME}: a Keras model takes no initial; leave it out")
+        return keras_layer.apply(inputs, options)
+    arguments = _arguments(inputs, initial, options)
+    if not tf.executing_eagerly() and _control_flow.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        from . import tf_xla
+
+        tensors = [arguments[f"x{i}"] for i in range(_N)] + arguments["initial"]
+        return interface.values(tf_xla.forward(tensors, options))
+    found = _forward(**arguments)
     return interface.values([found] if isinstance(found, tf.Tensor) else list(found))
 
 
-@tf.autograph.experimental.do_not_convert
 def solve(inputs: tuple[Any, ...], initial: Any, options: Options) -> Solution:
     """Solve and report on every point."""
     *outputs, residual_norm, iterations, converged = _with_diagnostics(**_arguments(inputs, initial, options))
     return Solution(interface.values(outputs), iterations, residual_norm, converged)
 
 
-@tf.autograph.experimental.do_not_convert
 def residual(inputs: tuple[Any, ...], unknowns: tuple[Any, ...]) -> Any:
     """Evaluate F(x, y)."""
     tensors = _tensors((*interface.INPUTS, *interface.UNKNOWNS), (*inputs, *unknowns))
@@ -110,26 +131,123 @@ def _listed(found: Any) -> list[Any]:
     return [found] if isinstance(found, tf.Tensor) else list(found)
 
 
+def _run(operator: Callable[..., Any], op: Any, *tensors: Any) -> list[Any]:
+    """Call an operator with the options of another."""
+    attributes = {name: op.get_attr(name) for name in ("tol", "max_iterations", "adjoint", "on_failure")}
+    return _listed(operator(**{f"x{i}": t for i, t in enumerate(tensors)}, **attributes))
+
+
+def _or_zeros(given: Any, like: Any) -> list[Any]:
+    return [tf.zeros_like(y) if g is None else g for g, y in zip(given, like, strict=True)]
+
+
 @tf.RegisterGradient(interface.REGISTERED)
 @tf.RegisterGradient(interface.REGISTERED + "Solve")
 def _gradient(op: Any, *cotangents: Any) -> list[Any]:
     """dJ/dx = -u^T F_x with F_y^T u = dJ/dy; no gradient flows through `initial`."""
-    inputs, outputs = list(op.inputs[:_N]), list(op.outputs[: len(interface.OUTPUTS)])
-    bars = [
-        tf.zeros_like(y) if g is None else g for y, g in zip(outputs, cotangents[: len(outputs)], strict=True)
-    ]
-    given = [*inputs, *outputs[:_K], *bars]
-    attributes = {name: op.get_attr(name) for name in ("tol", "max_iterations", "adjoint", "on_failure")}
-    found = _adjoint(**{f"x{i}": t for i, t in enumerate(given)}, **attributes)
-    return _listed(found) + [None] * (len(op.inputs) - _N)
+    inputs, outputs = list(op.inputs[:_N]), list(op.outputs[:_OUTPUTS])
+    bars = _or_zeros(cotangents[:_OUTPUTS], outputs)
+    return _run(_adjoint, op, *inputs, *outputs[:_K], *bars) + [None] * (len(op.inputs) - _N)
+
+
+# The adjoint, the tangent and the second derivative are given the root y, but their derivatives by x are total ones:
+# y moves with x, and nothing is left for y itself.
+
+
+@tf.RegisterGradient(interface.REGISTERED + "Adjoint")
+def _adjoint_gradient(op: Any, *tangents: Any) -> list[Any]:
+    inputs, roots, bars = op.inputs[:_N], op.inputs[_N : _N + _K], op.inputs[_N + _K :]
+    v = _or_zeros(tangents, inputs)
+    by_inputs = _run(_second, op, *inputs, *roots, *bars, *v)
+    return by_inputs + [None] * _K + _run(_tangent, op, *inputs, *roots, *v)
+
+
+@tf.RegisterGradient(interface.REGISTERED + "Tangent")
+def _tangent_gradient(op: Any, *cotangents: Any) -> list[Any]:
+    inputs, roots, v = op.inputs[:_N], op.inputs[_N : _N + _K], op.inputs[_N + _K :]
+    bars = _or_zeros(cotangents, op.outputs)
+    by_inputs = _run(_second, op, *inputs, *roots, *bars, *v)
+    return by_inputs + [None] * _K + _run(_adjoint, op, *inputs, *roots, *bars)
+
+
+@tf.RegisterGradient(interface.REGISTERED + "Second")
+def _second_gradient(op: Any, *directions: Any) -> list[Any]:
+    """Differentiate z.H(g).v by g and v, in which it is linear: forward over reverse needs as much, and no more."""
+    inputs, roots = op.inputs[:_N], op.inputs[_N : _N + _K]
+    bars, v = op.inputs[_N + _K : -_N], op.inputs[-_N:]
+    z = _or_zeros(directions, inputs)
+    by_tangents = _run(_second, op, *inputs, *roots, *bars, *z)
+    points = [[tf.broadcast_to(t, tf.shape(bars[0])) for t in group] for group in (inputs, v, z)]
+    by_bars = []
+    for i in range(_OUTPUTS):
+        unit = [tf.ones_like(g) if j == i else tf.zeros_like(g) for j, g in enumerate(bars)]
+        curved = _run(_second, op, *points[0], *roots, *unit, *points[1])
+        by_bars.append(tf.add_n([a * b for a, b in zip(curved, points[2], strict=True)]))
+    skipped = getattr(op, "skip_input_indices", None) or ()
+    by_inputs = [None if i in skipped else _refusal(t, "third derivatives") for i, t in enumerate(inputs)]
+    return by_inputs + [None] * _K + by_bars + by_tangents
+
+
+@tf.RegisterGradient(interface.REGISTERED + "ResidualPullback")
+def _residual_pullback_gradient(op: Any, *_: Any) -> list[Any]:
+    return [_refusal(t, "second derivatives of the residual") for t in op.inputs]
+
+
+def _refusal(like: Any, what: str) -> Any:
+    """Make a tensor that is a failure to compute, so that what nobody asks for does no harm."""
+    nan = tf.fill(tf.shape(like), tf.constant(float("nan"), like.dtype))
+    return tf.debugging.check_numerics(nan, f"{interface.NAME}: {what} are not generated; differentiate fewer times")
 
 
 @tf.RegisterGradient(interface.REGISTERED + "Residual")
 def _residual_gradient(op: Any, *cotangents: Any) -> list[Any]:
     """v^T F_x and v^T F_y."""
-    given = [*op.inputs, *(tf.zeros_like(y) if g is None else g for y, g in zip(op.outputs, cotangents, strict=True))]
-    return _listed(_residual_pullback(**{f"x{i}": t for i, t in enumerate(given)}))
+    return _run(_residual_pullback, op, *op.inputs, *_or_zeros(cotangents, op.outputs))
 
 
-for _name in ("Adjoint", "ResidualPullback"):
-    tf.no_gradient(interface.REGISTERED + _name)
+def _vectorise(name: str, operator: Callable[..., Any], reduced: int) -> None:
+    """Teach `tf.vectorized_map` and `tape.jacobian` an operator: the loop becomes the first axis of its broadcast.
+
+    Args:
+        name: under which it is registered.
+        operator: its wrapper.
+        reduced: how many outputs have the shapes of the first inputs; 0 if all have the points' shape.
+    """
+
+    @_pfor.RegisterPFor(name)
+    def convert(loop: Any) -> Any:
+        given = [loop.input(i) for i in range(loop.num_inputs)]
+        length = loop.pfor.loop_len_vector
+        ranks = [x.t.shape.rank - 1 if x.is_stacked else x.t.shape.rank for x in given]
+        widest = max(ranks)
+        tensors = []
+        for i, (x, rank) in enumerate(zip(given, ranks, strict=True)):
+            t, ones = x.t, [1] * (widest - rank)
+            if x.is_stacked:
+                shape = tf.shape(t)
+                t = tf.reshape(t, tf.concat([shape[:1], ones, shape[1:]], 0))
+            elif i < reduced:  # one gradient for every turn of the loop
+                t = tf.broadcast_to(t, tf.concat([length, ones, tf.shape(t)], 0))
+            tensors.append(t)
+        attributes = {key: loop.get_attr(key) for key in ("tol", "max_iterations", "adjoint", "on_failure")}
+        fixed = len(given) if reduced or "Residual" in name or "Tangent" in name else _N
+        arguments = {f"x{i}": t for i, t in enumerate(tensors[:fixed])}
+        if fixed == _N:
+            arguments["initial"] = tensors[_N:]
+        found = operator(**arguments, **attributes)
+        outputs = [found] if isinstance(found, tf.Tensor) else list(found)
+        for i in range(reduced):
+            outputs[i] = tf.reshape(outputs[i], tf.concat([length, tf.shape(outputs[i])[1 + widest - ranks[i] :]], 0))
+        return [_pfor.wrap(o, True) for o in outputs]
+
+
+for _suffix, _operator, _reduced in (
+    ("", _forward, 0),
+    ("Solve", _with_diagnostics, 0),
+    ("Adjoint", _adjoint, _N),
+    ("Tangent", _tangent, 0),
+    ("Second", _second, _N),
+    ("Residual", _residual, 0),
+    ("ResidualPullback", _residual_pullback, _N + _K),
+):
+    _vectorise(interface.REGISTERED + _suffix, _operator, _reduced)

@@ -10,6 +10,8 @@ from opgen.lower.graph import Node
 
 # A value whose text is longer than this gets a name, for the reader's sake.
 LONGEST_INLINE = 72
+# A sum goes on in the next line.
+LONGEST_LINE = 96
 
 SUM, PRODUCT, UNARY, PRIMARY = range(4)
 
@@ -126,7 +128,9 @@ class Emitter:
                 out = text(c[0], SUM)
                 for term in c[1:]:
                     minus = term.op == "neg" and term not in self.names and self._uses[term] == 1
-                    out += f" - {text(term.children[0], PRODUCT)}" if minus else f" + {text(term, PRODUCT)}"
+                    more = f"- {text(term.children[0], PRODUCT)}" if minus else f"+ {text(term, PRODUCT)}"
+                    fits = len(out) - out.rfind("\n") + len(more) < LONGEST_LINE
+                    out += f" {more}" if fits else f"\n        {more}"
                 return out, SUM
             case "mul":
                 return " * ".join([text(c[0], PRODUCT), *(text(f, UNARY) for f in c[1:])]), PRODUCT

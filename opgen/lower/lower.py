@@ -41,8 +41,11 @@ class _Mpmath(MpmathPrinter):
         return f"{self._module_format('mpmath.psi')}({self._print(e.args[0])}, {self._print(e.args[1])})"
 
     def _print_LambertW(self, e: sp.Basic) -> str:
-        branch = self._print(e.args[1]) if len(e.args) > 1 else "0"
-        return f"{self._module_format('mpmath.re')}({self._module_format('mpmath.lambertw')}({self._print(e.args[0])}, {branch}))"
+        arguments = ", ".join(self._print(a) for a in e.args)
+        return f"{self._mpmath('re')}({self._mpmath('lambertw')}({arguments}))"
+
+    def _mpmath(self, name: str) -> str:
+        return str(self._module_format(f"mpmath.{name}"))
 
     def _print_Heaviside(self: Any, e: sp.Basic) -> str:  # type: ignore[override]  # SymPy has None there
         half, sign = self._module_format("mpmath.mpf"), self._module_format("mpmath.sign")
@@ -175,8 +178,8 @@ class _Lowering:
 
         With F_y^T u = g + a_y^T h and F_y w = -F_x v, the function
             L = g^T w + h^T (a_x v + a_y w) - u^T (F_x v + F_y w)
-        equals g^T o' and does not change to first order with w. So its total derivative by x is L_x + (dy/dx)^T L_y with
-        u and w held fixed, and (dy/dx)^T L_y = -F_x^T p where F_y^T p = L_y. The terms of L without F or a drop out.
+        equals g^T o' and does not change to first order with w. So its total derivative by x is L_x + (dy/dx)^T L_y
+        with u and w held fixed, and (dy/dx)^T L_y = -F_x^T p where F_y^T p = L_y. Terms of L without F or a drop out.
         """
         m = self.model
         k, n = len(m.unknowns), len(m.inputs)

@@ -36,6 +36,7 @@ class KernelView:
     unknowns: tuple[str, ...]
     auxiliaries: tuple[str, ...]
     registers: int
+    derivative_registers: int
     explicit_operator: bool
     bounded_operator: bool
     explicit: str
@@ -87,7 +88,8 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         inputs=program.inputs,
         unknowns=program.unknowns,
         auxiliaries=program.auxiliaries,
-        registers=4 if k == 1 else 2 if k <= 3 else 1,
+        registers=_registers(program.linearisation, k),
+        derivative_registers=min(2, _registers(program.second.first, k), _registers(program.second.last, k)),
         explicit_operator=program.explicit,
         bounded_operator=program.bounded,
         explicit=_bool(program.explicit),
@@ -134,6 +136,16 @@ def registered_name(program: Program) -> str:
 def torch_namespace(program: Program) -> str:
     """Name what the PyTorch operators hang under: torch.ops.opgen_<op>, in ASCII."""
     return "opgen_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in program.name)
+
+
+def _registers(code: Code, unknowns: int) -> int:
+    """Choose how many vectors of points are computed together: more hide latency until the registers run out.
+
+    Long formulas in many vectors take the compiler many times longer and gain nothing.
+    """
+    length = sum(map(len, (*code.lines, *code.results)))
+    fitting = 4 if unknowns == 1 else 2 if unknowns <= 3 else 1
+    return fitting if length < 1000 else min(fitting, 2) if length < 2500 else 1
 
 
 def _rows(entries: tuple[str, ...], k: int) -> tuple[tuple[str, ...], ...]:

@@ -5,21 +5,18 @@
 // The same mathematics as the kernel's, written in ATen. Autograd differentiates it, so nothing here is a derivative.
 // The gradient needs F_y^T u = dJ/dy solved for u: GMRES does, and each of its products F_y^T u is one backward pass.
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_functions.h"
 
-#include <ATen/ops/log.h>
-#include <ATen/ops/sqrt.h>
-
+namespace opgen::formula {
 namespace {
-
-using opgen::Tensors;
 
 Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& Re = inputs[0];
   [[maybe_unused]] const at::Tensor& eps = inputs[1];
   [[maybe_unused]] const at::Tensor& f = unknowns[0];
-  const at::Tensor t0 = 1 / at::sqrt(f);
+  const at::Tensor t0 = 1 / sqrt(f);
   return {
-      t0 + 2 * 0.4342944819032518 * at::log(2.51 * t0 / Re + 0.27027027027027023 * eps),
+      t0 + 2 * 0.4342944819032518 * log(2.51 * t0 / Re + 0.27027027027027023 * eps),
   };
 }
 
@@ -31,8 +28,8 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   };
 }
 
-const opgen::AtenOperator& definition() {
-  static const opgen::AtenOperator op{
+const AtenOperator& definition() {
+  static const AtenOperator op{
       "colebrook",
       {
           "Re",
@@ -49,9 +46,24 @@ const opgen::AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs,
-                                               const opgen_array* unknowns, const opgen_array* cotangents,
-                                               const opgen_array* gradients, const opgen_options* options,
-                                               opgen_report* report) {
-  return opgen::aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
+extern "C" {
+OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* cotangents, const opgen_array* gradients,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
 }
+
+OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* tangents, const opgen_array* outputs,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
+}
+
+OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                   const opgen_array* cotangents, const opgen_array* tangents,
+                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
+  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
+}
+}  // extern "C"
+
+}  // namespace opgen::formula

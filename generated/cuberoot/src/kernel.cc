@@ -10,7 +10,8 @@ struct Cuberoot {
   static constexpr const char* jacobian_name = "dF/dy";
   static constexpr const char* const input_names[] = {"x"};
   static constexpr int inputs = 1, unknowns = 1, auxiliaries = 0;
-  static constexpr int registers = 4;  // of points solved together
+  static constexpr int registers = 4;             // of points solved together
+  static constexpr int derivative_registers = 2;  // and differentiated
   static constexpr bool explicit_ = false, linear = false, bounded = true;
   static constexpr bool open[] = {true};  // ends that may not be reached
   static constexpr int max_iterations = 50;
@@ -117,7 +118,8 @@ struct Cuberoot {
     const Real t5 = 6.0 * solution[0] * tangent[0] * y / t1 - 3.0 * solution[0] * tangents[0] * t0 / t3;
     [[maybe_unused]] Real correction[] = {t5};
     solve_transposed(jacobian, correction);
-    const Real t6 = -(correction[0] * t4) - 3.0 * solution[0] * tangent[0] * t0 / t3 - solution[0] * tangents[0] * (2.0 - 2.0 * t2 / power<3>(t1));
+    const Real t6 = -(correction[0] * t4) - 3.0 * solution[0] * tangent[0] * t0 / t3
+        - solution[0] * tangents[0] * (2.0 - 2.0 * t2 / power<3>(t1));
     gradient[0] = t6;
     return conditioning;
   }

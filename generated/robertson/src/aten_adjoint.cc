@@ -5,12 +5,10 @@
 // The same mathematics as the kernel's, written in ATen. Autograd differentiates it, so nothing here is a derivative.
 // The gradient needs F_y^T u = dJ/dy solved for u: GMRES does, and each of its products F_y^T u is one backward pass.
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_functions.h"
 
-#include <ATen/ops/pow.h>
-
+namespace opgen::formula {
 namespace {
-
-using opgen::Tensors;
 
 Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& a0 = inputs[0];
@@ -23,7 +21,7 @@ Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& a = unknowns[0];
   [[maybe_unused]] const at::Tensor& b = unknowns[1];
   [[maybe_unused]] const at::Tensor& c = unknowns[2];
-  const at::Tensor t0 = at::pow(b, 2) * k2;
+  const at::Tensor t0 = pow(b, 2) * k2;
   return {
       a + b + c - a0 - b0 - c0_,
       b - b0 - dt * (a * k1 - t0 - b * c * k3),
@@ -46,8 +44,8 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   };
 }
 
-const opgen::AtenOperator& definition() {
-  static const opgen::AtenOperator op{
+const AtenOperator& definition() {
+  static const AtenOperator op{
       "robertson",
       {
           "a0",
@@ -69,9 +67,24 @@ const opgen::AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs,
-                                               const opgen_array* unknowns, const opgen_array* cotangents,
-                                               const opgen_array* gradients, const opgen_options* options,
-                                               opgen_report* report) {
-  return opgen::aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
+extern "C" {
+OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* cotangents, const opgen_array* gradients,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
 }
+
+OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* tangents, const opgen_array* outputs,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
+}
+
+OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                   const opgen_array* cotangents, const opgen_array* tangents,
+                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
+  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
+}
+}  // extern "C"
+
+}  // namespace opgen::formula

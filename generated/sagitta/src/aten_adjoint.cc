@@ -4,20 +4,17 @@
 //
 // The same mathematics as the kernel's, written in ATen. Autograd differentiates it, so nothing here is a derivative.
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_functions.h"
 
-#include <ATen/ops/pow.h>
-#include <ATen/ops/sqrt.h>
-
+namespace opgen::formula {
 namespace {
-
-using opgen::Tensors;
 
 Tensors values(const Tensors& inputs) {
   [[maybe_unused]] const at::Tensor& R = inputs[0];
   [[maybe_unused]] const at::Tensor& c = inputs[1];
-  const at::Tensor t0 = at::pow(c, 2) / 4;
+  const at::Tensor t0 = pow(c, 2) / 4;
   return {
-      t0 / (R + at::sqrt(at::pow(R, 2) - t0)),
+      t0 / (R + sqrt(pow(R, 2) - t0)),
   };
 }
 
@@ -29,8 +26,8 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   };
 }
 
-const opgen::AtenOperator& definition() {
-  static const opgen::AtenOperator op{
+const AtenOperator& definition() {
+  static const AtenOperator op{
       "sagitta",
       {
           "R",
@@ -47,9 +44,24 @@ const opgen::AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs,
-                                               const opgen_array* unknowns, const opgen_array* cotangents,
-                                               const opgen_array* gradients, const opgen_options* options,
-                                               opgen_report* report) {
-  return opgen::aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
+extern "C" {
+OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* cotangents, const opgen_array* gradients,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
 }
+
+OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* tangents, const opgen_array* outputs,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
+}
+
+OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                   const opgen_array* cotangents, const opgen_array* tangents,
+                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
+  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
+}
+}  // extern "C"
+
+}  // namespace opgen::formula

@@ -5,29 +5,24 @@
 // The same mathematics as the kernel's, written in ATen. Autograd differentiates it, so nothing here is a derivative.
 // The gradient needs F_y^T u = dJ/dy solved for u: GMRES does, and each of its products F_y^T u is one backward pass.
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_functions.h"
 
-#include <ATen/ops/exp.h>
-#include <ATen/ops/log.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/sqrt.h>
-
+namespace opgen::formula {
 namespace {
-
-using opgen::Tensors;
 
 Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& Tr = inputs[0];
   [[maybe_unused]] const at::Tensor& Pr = inputs[1];
   [[maybe_unused]] const at::Tensor& omega = inputs[2];
   [[maybe_unused]] const at::Tensor& Z = unknowns[0];
-  const at::Tensor t0 = at::pow(Pr, 2);
-  const at::Tensor t1 = 1 / at::pow(Tr, 2);
+  const at::Tensor t0 = pow(Pr, 2);
+  const at::Tensor t1 = 1 / pow(Tr, 2);
   const at::Tensor t2 = t0 * t1;
-  const at::Tensor t3 = 1 / at::pow(Tr, 3);
+  const at::Tensor t3 = 1 / pow(Tr, 3);
   const at::Tensor t4 = Pr / Tr;
-  const at::Tensor t5 = at::pow((1 - at::sqrt(Tr)) * (1.54226 * omega + 0.37464 - 0.26992 * at::pow(omega, 2)) + 1, 2);
+  const at::Tensor t5 = pow((1 - sqrt(Tr)) * (1.54226 * omega + 0.37464 - 0.26992 * pow(omega, 2)) + 1, 2);
   return {
-      0.0060528399999999994 * t2 + 0.0004709109519999999 * t3 * at::pow(Pr, 3) + at::pow(Z, 3) + Z * (0.45724 * t1 * t5 * Pr - 0.018158519999999997 * t2 - 0.1556 * t4) - 0.035573271999999996 * t0 * t3 * t5 - at::pow(Z, 2) * (1 - 0.0778 * t4),
+      0.0060528399999999994 * t2 + 0.0004709109519999999 * t3 * pow(Pr, 3) + pow(Z, 3) + Z * (0.45724 * t1 * t5 * Pr - 0.018158519999999997 * t2 - 0.1556 * t4) - 0.035573271999999996 * t0 * t3 * t5 - pow(Z, 2) * (1 - 0.0778 * t4),
   };
 }
 
@@ -39,14 +34,14 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   const at::Tensor t0 = -Z;
   const at::Tensor t1 = 1 / Tr;
   const at::Tensor t2 = 0.0778 * t1 * Pr;
-  const at::Tensor t3 = opgen::constant(1.4142135623730951);
+  const at::Tensor t3 = constant(1.4142135623730951);
   return {
-      at::exp(-t0 - 1.4692802056555272 * t1 * t3 * at::pow((1 - at::sqrt(Tr)) * (1.54226 * omega + 0.37464 - 0.26992 * at::pow(omega, 2)) + 1, 2) * at::log((t2 * (t3 + 1) + Z) / (t2 * (1 - t3) + Z)) - 1) / (-t0 - t2),  // phi
+      exp(-t0 - 1.4692802056555272 * t1 * t3 * pow((1 - sqrt(Tr)) * (1.54226 * omega + 0.37464 - 0.26992 * pow(omega, 2)) + 1, 2) * log((t2 * (t3 + 1) + Z) / (t2 * (1 - t3) + Z)) - 1) / (-t0 - t2),  // phi
   };
 }
 
-const opgen::AtenOperator& definition() {
-  static const opgen::AtenOperator op{
+const AtenOperator& definition() {
+  static const AtenOperator op{
       "vapour",
       {
           "Tr",
@@ -64,9 +59,24 @@ const opgen::AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs,
-                                               const opgen_array* unknowns, const opgen_array* cotangents,
-                                               const opgen_array* gradients, const opgen_options* options,
-                                               opgen_report* report) {
-  return opgen::aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
+extern "C" {
+OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* cotangents, const opgen_array* gradients,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
 }
+
+OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* tangents, const opgen_array* outputs,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
+}
+
+OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                   const opgen_array* cotangents, const opgen_array* tangents,
+                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
+  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
+}
+}  // extern "C"
+
+}  // namespace opgen::formula

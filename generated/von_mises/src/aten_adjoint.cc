@@ -5,14 +5,10 @@
 // The same mathematics as the kernel's, written in ATen. Autograd differentiates it, so nothing here is a derivative.
 // The gradient needs F_y^T u = dJ/dy solved for u: GMRES does, and each of its products F_y^T u is one backward pass.
 #include "opgen/aten_adjoint.h"
+#include "opgen/aten_functions.h"
 
-#include <ATen/ops/exp.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/sqrt.h>
-
+namespace opgen::formula {
 namespace {
-
-using opgen::Tensors;
 
 Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& exx = inputs[0];
@@ -26,13 +22,13 @@ Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   [[maybe_unused]] const at::Tensor& Q = inputs[8];
   [[maybe_unused]] const at::Tensor& b = inputs[9];
   [[maybe_unused]] const at::Tensor& dp = unknowns[0];
-  const at::Tensor t3 = opgen::piecewise(
-      Q * (1 - at::exp(-b * p)) + sigma0 < at::sqrt(78343680000.0 * at::pow(exy, 2) + 78343680000.0 * at::pow(eyz, 2) + 78343680000.0 * at::pow(ezx, 2) + 39171840000.0 * at::pow(2 * ezz / 3 - exx / 3 - eyy / 3, 2) + 39171840000.0 * at::pow(2 * eyy / 3 - exx / 3 - ezz / 3, 2) + 39171840000.0 * at::pow(2 * exx / 3 - eyy / 3 - ezz / 3, 2)),
+  const at::Tensor t3 = piecewise(
+      Q * (1 - exp(-b * p)) + sigma0 < sqrt(78343680000.0 * pow(exy, 2) + 78343680000.0 * pow(eyz, 2) + 78343680000.0 * pow(ezx, 2) + 39171840000.0 * pow(2 * ezz / 3 - exx / 3 - eyy / 3, 2) + 39171840000.0 * pow(2 * eyy / 3 - exx / 3 - ezz / 3, 2) + 39171840000.0 * pow(2 * exx / 3 - eyy / 3 - ezz / 3, 2)),
       [](const at::Tensor& exx, const at::Tensor& eyy, const at::Tensor& ezz, const at::Tensor& exy, const at::Tensor& eyz, const at::Tensor& ezx, const at::Tensor& p, const at::Tensor& sigma0, const at::Tensor& Q, const at::Tensor& b, const at::Tensor& dp) {
         const at::Tensor t0 = exx / 3;
         const at::Tensor t1 = eyy / 3;
         const at::Tensor t2 = ezz / 3;
-        return at::sqrt(78343680000.0 * at::pow(exy, 2) + 78343680000.0 * at::pow(eyz, 2) + 78343680000.0 * at::pow(ezx, 2) + 39171840000.0 * at::pow(2 * ezz / 3 - t0 - t1, 2) + 39171840000.0 * at::pow(2 * eyy / 3 - t0 - t2, 2) + 39171840000.0 * at::pow(2 * exx / 3 - t1 - t2, 2)) - Q * (1 - at::exp(-b * (dp + p))) - 242400.0 * dp - sigma0;
+        return sqrt(78343680000.0 * pow(exy, 2) + 78343680000.0 * pow(eyz, 2) + 78343680000.0 * pow(ezx, 2) + 39171840000.0 * pow(2 * ezz / 3 - t0 - t1, 2) + 39171840000.0 * pow(2 * eyy / 3 - t0 - t2, 2) + 39171840000.0 * pow(2 * exx / 3 - t1 - t2, 2)) - Q * (1 - exp(-b * (dp + p))) - 242400.0 * dp - sigma0;
       },
       [](const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor& dp) { return dp; },
       exx, eyy, ezz, exy, eyz, ezx, p, sigma0, Q, b, dp);
@@ -55,15 +51,15 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   [[maybe_unused]] const at::Tensor& dp = unknowns[0];
   const at::Tensor t0 = eyy / 3;
   const at::Tensor t1 = ezz / 3;
-  const at::Tensor t5 = opgen::piecewise(
-      Q * (1 - at::exp(-b * p)) + sigma0 < at::sqrt(78343680000.0 * at::pow(exy, 2) + 78343680000.0 * at::pow(eyz, 2) + 78343680000.0 * at::pow(ezx, 2) + 39171840000.0 * at::pow(2 * ezz / 3 - exx / 3 - eyy / 3, 2) + 39171840000.0 * at::pow(2 * eyy / 3 - exx / 3 - ezz / 3, 2) + 39171840000.0 * at::pow(2 * exx / 3 - eyy / 3 - ezz / 3, 2)),
+  const at::Tensor t5 = piecewise(
+      Q * (1 - exp(-b * p)) + sigma0 < sqrt(78343680000.0 * pow(exy, 2) + 78343680000.0 * pow(eyz, 2) + 78343680000.0 * pow(ezx, 2) + 39171840000.0 * pow(2 * ezz / 3 - exx / 3 - eyy / 3, 2) + 39171840000.0 * pow(2 * eyy / 3 - exx / 3 - ezz / 3, 2) + 39171840000.0 * pow(2 * exx / 3 - eyy / 3 - ezz / 3, 2)),
       [](const at::Tensor& exx, const at::Tensor& eyy, const at::Tensor& ezz, const at::Tensor& exy, const at::Tensor& eyz, const at::Tensor& ezx, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor& dp) {
         const at::Tensor t2 = exx / 3;
         const at::Tensor t3 = eyy / 3;
         const at::Tensor t4 = ezz / 3;
-        return 1 - 242400.0 * dp / at::sqrt(78343680000.0 * at::pow(exy, 2) + 78343680000.0 * at::pow(eyz, 2) + 78343680000.0 * at::pow(ezx, 2) + 39171840000.0 * at::pow(2 * ezz / 3 - t2 - t3, 2) + 39171840000.0 * at::pow(2 * eyy / 3 - t2 - t4, 2) + 39171840000.0 * at::pow(2 * exx / 3 - t3 - t4, 2));
+        return 1 - 242400.0 * dp / sqrt(78343680000.0 * pow(exy, 2) + 78343680000.0 * pow(eyz, 2) + 78343680000.0 * pow(ezx, 2) + 39171840000.0 * pow(2 * ezz / 3 - t2 - t3, 2) + 39171840000.0 * pow(2 * eyy / 3 - t2 - t4, 2) + 39171840000.0 * pow(2 * exx / 3 - t3 - t4, 2));
       },
-      [](const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&) { return opgen::constant(1); },
+      [](const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&) { return constant(1); },
       exx, eyy, ezz, exy, eyz, ezx, p, sigma0, Q, b, dp);
   const at::Tensor t6 = 161600.0 * t5;
   const at::Tensor t7 = 175000.0 * exx + 175000.0 * eyy + 175000.0 * ezz;
@@ -78,8 +74,8 @@ Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const
   };
 }
 
-const opgen::AtenOperator& definition() {
-  static const opgen::AtenOperator op{
+const AtenOperator& definition() {
+  static const AtenOperator op{
       "von_mises",
       {
           "exx",
@@ -104,9 +100,24 @@ const opgen::AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs,
-                                               const opgen_array* unknowns, const opgen_array* cotangents,
-                                               const opgen_array* gradients, const opgen_options* options,
-                                               opgen_report* report) {
-  return opgen::aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
+extern "C" {
+OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* cotangents, const opgen_array* gradients,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
 }
+
+OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                    const opgen_array* tangents, const opgen_array* outputs,
+                                    const opgen_options* options, opgen_report* report) {
+  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
+}
+
+OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
+                                   const opgen_array* cotangents, const opgen_array* tangents,
+                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
+  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
+}
+}  // extern "C"
+
+}  // namespace opgen::formula

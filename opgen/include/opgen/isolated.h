@@ -8,12 +8,11 @@ namespace opgen {
 
 template <class Op>
 struct Isolated {
-  using Kernel = Pointwise<Op>;
   static constexpr int n = Op::inputs, k = Op::unknowns;
-  static constexpr int nx = Kernel::nx;
-  using R = typename Kernel::R;
+  static constexpr int nx = n > 0 ? n : 1;
+  using R = Pack<Op::derivative_registers>;
   using Bool = typename Traits<R>::Bool;
-  static constexpr int width = Kernel::width;
+  static constexpr int width = Traits<R>::size;
 
   // What is known of a pack of points: whether y is a root there, and whether that root is isolated.
   struct Standing {

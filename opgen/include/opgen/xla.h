@@ -157,6 +157,10 @@ template <class Op>
 ffi::Error tangent(Call& call) {
   const auto inputs = call.take(Op::inputs), unknowns = call.take(Op::unknowns);
   const auto tangents = call.take_present(Op::inputs), outputs = call.give(Op::unknowns + Op::auxiliaries);
+  if (call.attributes.gmres) {
+    return end(gmres_tangent(aten_loader<Op>(), *call.points(), inputs, unknowns, tangents, outputs,
+                             call.attributes.options));
+  }
   opgen_report report;
   const int status = opgen_tangent(call.points(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(),
                                    &call.attributes.options, &report);
@@ -168,6 +172,10 @@ ffi::Error second(Call& call) {
   const auto inputs = call.take(Op::inputs), unknowns = call.take(Op::unknowns);
   const auto cotangents = call.take_present(Op::unknowns + Op::auxiliaries);
   const auto tangents = call.take_present(Op::inputs), gradients = call.give_wanted(Op::inputs);
+  if (call.attributes.gmres) {
+    return end(gmres_second(aten_loader<Op>(), *call.points(), inputs, unknowns, cotangents, tangents, gradients,
+                            call.attributes.options));
+  }
   opgen_report report;
   const int status = opgen_second(call.points(), inputs.data(), unknowns.data(), cotangents.data(), tangents.data(),
                                   gradients.data(), &call.attributes.options, &report);
