@@ -40,12 +40,9 @@ class _Mpmath(MpmathPrinter):
     def _print_polygamma(self: Any, e: sp.Basic) -> str:
         return f"{self._module_format('mpmath.psi')}({self._print(e.args[0])}, {self._print(e.args[1])})"
 
-    def _print_LambertW(self, e: sp.Basic) -> str:
-        arguments = ", ".join(self._print(a) for a in e.args)
-        return f"{self._mpmath('re')}({self._mpmath('lambertw')}({arguments}))"
-
-    def _mpmath(self, name: str) -> str:
-        return str(self._module_format(f"mpmath.{name}"))
+    def _print_LambertW(self: Any, e: sp.Basic) -> str:
+        real, lambert = self._module_format("mpmath.re"), self._module_format("mpmath.lambertw")
+        return f"{real}({lambert}({', '.join(self._print(a) for a in e.args)}))"
 
     def _print_Heaviside(self: Any, e: sp.Basic) -> str:  # type: ignore[override]  # SymPy has None there
         half, sign = self._module_format("mpmath.mpf"), self._module_format("mpmath.sign")
