@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -119,22 +118,46 @@ def test_calls_from_many_threads_at_once(ops: dict[str, Any]) -> None:
     assert not wrong
 
 
-def _in_child(op: Any, M: np.ndarray, queue: Any) -> None:
-    queue.put(float(op(M, 0.5).E.sum()))
+FORK = """
+import multiprocessing
+import numpy as np
+from kernel_packages.kepler import kepler
+M = np.random.default_rng(0).uniform(0, 6, 100_000)
+want = kepler(M, 0.5).E.sum()
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+child = context.Process(target=lambda: queue.put(float(kepler(M, 0.5).E.sum())))
+child.start()
+assert queue.get(timeout=60) == want
+child.join(timeout=60)
+assert child.exitcode == 0
+"""
 
 
 def test_a_forked_child_computes_too(ops: dict[str, Any]) -> None:
     """A child has the pool's memory but none of its threads."""
-    op = ops["kepler"].kepler
-    M = np.random.default_rng(0).uniform(0, 6, 100_000)
-    want = float(op(M, 0.5).E.sum())
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=_in_child, args=(op, M, queue))
-    child.start()
-    assert queue.get(timeout=60) == want
-    child.join(timeout=60)
-    assert child.exitcode == 0
+    folder = Path(ops["kepler"].__file__).parent.parent.parent
+    environment = {**os.environ, "OPGEN_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", FORK], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_operators_of_a_process_share_one_pool(ops: dict[str, Any]) -> None:
+    """Three libraries, four threads: the caller's and three more."""
+    folder = Path(ops["kepler"].__file__).parent.parent.parent
+    code = """
+import os
+import numpy as np
+before = len(os.listdir("/proc/self/task"))
+from kernel_packages.kepler import kepler
+from kernel_packages.parab import parab
+from kernel_packages.line import line
+M = np.ones(200_000)
+kepler(M, 0.5), parab(M), line(M, M)
+print(len(os.listdir("/proc/self/task")) - before)"""
+    environment = {**os.environ, "OPGEN_NUM_THREADS": "4"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "3", done.stderr
 
 
 def test_loading_an_operator_leaves_denormal_numbers_alone(ops: dict[str, Any]) -> None:

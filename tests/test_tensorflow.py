@@ -298,6 +298,32 @@ print(float(two(x) / one(x)))"""
     assert float(run(code, tmp_path)) == pytest.approx(2)
 
 
+def test_a_copy_of_a_package_in_one_process(folder: Path, tmp_path: Path) -> None:
+    """TensorFlow takes a name once; the copy shares what the first registered."""
+    shutil.copytree(folder / "tf_packages" / "kepler", tmp_path / "copied" / "kepler")
+    code = f"""
+import sys; sys.path[:0] = [{str(folder)!r}, {str(tmp_path)!r}]
+import tensorflow as tf
+from tf_packages.kepler import kepler as one
+from copied.kepler import kepler as two
+M = tf.constant([1.0, 2.0], tf.float64)
+def slope(op):
+    with tf.GradientTape() as tape:
+        tape.watch(M); E = op(M, 0.5).E
+    return tape.gradient(E, M)
+assert (slope(one).numpy() == slope(two).numpy()).all()
+jitted = [tf.function(lambda M, op=op: op(M, 0.5).E, jit_compile=True)(M).numpy() for op in (one, two)]
+assert (jitted[0] == jitted[1]).all()
+print('done')"""
+    assert run(code, folder).strip() == "done"
+
+
+def test_tensors_of_two_frameworks_are_refused(tf: Any, op: Any) -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="kepler: tf and torch tensors in one call; convert one"):
+        op("kepler")(tf.constant([1.0]), torch.tensor([0.5]))
+
+
 @needs_torch
 def test_second_derivatives_agree_under_either_adjoint(tf: Any, op: Any) -> None:
     """The kernel's formulas against ATen's double backward."""

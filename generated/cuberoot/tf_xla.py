@@ -13,18 +13,18 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_custom_call_v2 as _custom_call
 
-from . import interface
+from . import interface, tf_op
 from .interface import Options
 
 _N, _K, _OUTPUTS = len(interface.INPUTS), len(interface.UNKNOWNS), len(interface.OUTPUTS)
 _POLICIES = {"raise": 0, "nan": 1, "keep": 2}
-_registered: list[bool] = []
 
 
 def _call(kind: str, tensors: list[Any], results: list[Any], options: Options) -> list[Any]:
     """Emit a custom call; XLA passes it bare pointers, so shapes and options go into its configuration."""
-    if not _registered:
-        library = ctypes.CDLL(str(interface.library("_tf")), ctypes.RTLD_GLOBAL)
+    registered = tf_op.registered_with_xla()
+    if interface.REGISTERED not in registered:
+        library = ctypes.CDLL(tf_op.LIBRARY)
         library.opgen_register_xla.restype = ctypes.c_bool
         # TensorFlow's C++ library must be visible to a symbol look-up.
         tf_library = tf.sysconfig.get_lib() + "/libtensorflow_cc.so.2"
@@ -33,7 +33,7 @@ def _call(kind: str, tensors: list[Any], results: list[Any], options: Options) -
             raise NotImplementedError(
                 f"{interface.NAME}: this TensorFlow cannot call it under jit_compile=True; use jit_compile=False"
             )
-        _registered.append(True)
+        registered.add(interface.REGISTERED)
     if options.adjoint == "gmres":
         raise NotImplementedError(f'{interface.NAME}: adjoint="gmres" does not run under jit_compile; use "direct"')
     if not all(t.shape.is_fully_defined() for t in tensors):

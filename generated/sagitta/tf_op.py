@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import inspect
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +22,16 @@ from tensorflow.python.ops.parallel_for import pfor as _pfor
 from . import interface
 from .interface import Options, Solution
 
-_PATH = str(interface.library("_tf"))
-# TensorFlow names a wrapper after its operator, in its own spelling.
-_WRAPPERS = {name.replace("_", "").lower(): f for name, f in vars(tf.load_op_library(_PATH)).items() if callable(f)}
+# TensorFlow takes an operator's name once in a process. Another package of the same mathematics, a copy say, shares what
+# the first one registered, under the name of a module that holds nothing else.
+_shared = vars(sys.modules.setdefault("_opgen_tensorflow", types.ModuleType("_opgen_tensorflow")))
+_IS_FIRST = interface.REGISTERED not in _shared
+if _IS_FIRST:
+    _loaded = vars(tf.load_op_library(str(interface.library("_tf"))))
+    # TensorFlow names a wrapper after its operator, in its own spelling.
+    _found = {name.replace("_", "").lower(): f for name, f in _loaded.items() if callable(f)}
+    _shared[interface.REGISTERED] = str(interface.library("_tf")), _found
+LIBRARY, _WRAPPERS = _shared[interface.REGISTERED]
 _DTYPES = (tf.float32, tf.float64)
 _Eager = type(tf.constant(0.0))
 _DIRECT = interface.DEFAULTS.adjoint == "direct"
@@ -40,12 +49,18 @@ _tangent, _second = _wrapper("Tangent"), _wrapper("Second")
 _residual, _residual_pullback = _wrapper("Residual"), _wrapper("ResidualPullback")
 
 
+def registered_with_xla() -> set[str]:
+    """List the operators whose custom calls are registered in this process."""
+    names: set[str] = _shared.setdefault("xla", set())
+    return names
+
+
 def _use_torch() -> None:
     """Tell the library where PyTorch lies, without importing it."""
     found = importlib.util.find_spec("torch")
     folder = next(iter(found.submodule_search_locations or ()), None) if found else None
     if folder:
-        ctypes.CDLL(_PATH).opgen_use_torch(folder.encode())
+        ctypes.CDLL(LIBRARY).opgen_use_torch(folder.encode())
 
 
 def _tensors(names: tuple[str, ...], given: tuple[Any, ...]) -> list[Any]:
@@ -131,6 +146,10 @@ def _listed(found: Any) -> list[Any]:
     return [found] if isinstance(found, tf.Tensor) else list(found)
 
 
+def _register_gradient(name: str) -> Callable[[Any], Any]:
+    return tf.RegisterGradient(name) if _IS_FIRST else lambda function: function
+
+
 def _run(operator: Callable[..., Any], op: Any, *tensors: Any) -> list[Any]:
     """Call an operator with the options of another."""
     attributes = {name: op.get_attr(name) for name in ("tol", "max_iterations", "adjoint", "on_failure")}
@@ -141,8 +160,8 @@ def _or_zeros(given: Any, like: Any) -> list[Any]:
     return [tf.zeros_like(y) if g is None else g for g, y in zip(given, like, strict=True)]
 
 
-@tf.RegisterGradient(interface.REGISTERED)
-@tf.RegisterGradient(interface.REGISTERED + "Solve")
+@_register_gradient(interface.REGISTERED)
+@_register_gradient(interface.REGISTERED + "Solve")
 def _gradient(op: Any, *cotangents: Any) -> list[Any]:
     """dJ/dx = -u^T F_x with F_y^T u = dJ/dy; no gradient flows through `initial`."""
     inputs, outputs = list(op.inputs[:_N]), list(op.outputs[:_OUTPUTS])
@@ -154,7 +173,7 @@ def _gradient(op: Any, *cotangents: Any) -> list[Any]:
 # y moves with x, and nothing is left for y itself.
 
 
-@tf.RegisterGradient(interface.REGISTERED + "Adjoint")
+@_register_gradient(interface.REGISTERED + "Adjoint")
 def _adjoint_gradient(op: Any, *tangents: Any) -> list[Any]:
     inputs, roots, bars = op.inputs[:_N], op.inputs[_N : _N + _K], op.inputs[_N + _K :]
     v = _or_zeros(tangents, inputs)
@@ -162,7 +181,7 @@ def _adjoint_gradient(op: Any, *tangents: Any) -> list[Any]:
     return by_inputs + [None] * _K + _run(_tangent, op, *inputs, *roots, *v)
 
 
-@tf.RegisterGradient(interface.REGISTERED + "Tangent")
+@_register_gradient(interface.REGISTERED + "Tangent")
 def _tangent_gradient(op: Any, *cotangents: Any) -> list[Any]:
     inputs, roots, v = op.inputs[:_N], op.inputs[_N : _N + _K], op.inputs[_N + _K :]
     bars = _or_zeros(cotangents, op.outputs)
@@ -170,7 +189,7 @@ def _tangent_gradient(op: Any, *cotangents: Any) -> list[Any]:
     return by_inputs + [None] * _K + _run(_adjoint, op, *inputs, *roots, *bars)
 
 
-@tf.RegisterGradient(interface.REGISTERED + "Second")
+@_register_gradient(interface.REGISTERED + "Second")
 def _second_gradient(op: Any, *directions: Any) -> list[Any]:
     """Differentiate z.H(g).v by g and v, in which it is linear: forward over reverse needs as much, and no more."""
     inputs, roots = op.inputs[:_N], op.inputs[_N : _N + _K]
@@ -188,7 +207,7 @@ def _second_gradient(op: Any, *directions: Any) -> list[Any]:
     return by_inputs + [None] * _K + by_bars + by_tangents
 
 
-@tf.RegisterGradient(interface.REGISTERED + "ResidualPullback")
+@_register_gradient(interface.REGISTERED + "ResidualPullback")
 def _residual_pullback_gradient(op: Any, *_: Any) -> list[Any]:
     return [_refusal(t, "second derivatives of the residual") for t in op.inputs]
 
@@ -199,7 +218,7 @@ def _refusal(like: Any, what: str) -> Any:
     return tf.debugging.check_numerics(nan, f"{interface.NAME}: {what} are not generated; differentiate fewer times")
 
 
-@tf.RegisterGradient(interface.REGISTERED + "Residual")
+@_register_gradient(interface.REGISTERED + "Residual")
 def _residual_gradient(op: Any, *cotangents: Any) -> list[Any]:
     """v^T F_x and v^T F_y."""
     return _run(_residual_pullback, op, *op.inputs, *_or_zeros(cotangents, op.outputs))
@@ -250,4 +269,5 @@ for _suffix, _operator, _reduced in (
     ("Residual", _residual, 0),
     ("ResidualPullback", _residual_pullback, _N + _K),
 ):
-    _vectorise(interface.REGISTERED + _suffix, _operator, _reduced)
+    if _IS_FIRST:
+        _vectorise(interface.REGISTERED + _suffix, _operator, _reduced)
