@@ -22,8 +22,8 @@ from tensorflow.python.ops.parallel_for import pfor as _pfor
 from . import interface
 from .interface import Options, Solution
 
-# TensorFlow takes an operator's name once in a process. Another package of the same mathematics, a copy say, shares what
-# the first one registered, under the name of a module that holds nothing else.
+# TensorFlow takes an operator's name once in a process. Another package of the same mathematics, a copy say, shares
+# what the first one registered, under the name of a module that holds nothing else.
 _shared = vars(sys.modules.setdefault("_opgen_tensorflow", types.ModuleType("_opgen_tensorflow")))
 _IS_FIRST = interface.REGISTERED not in _shared
 if _IS_FIRST:
