@@ -33,8 +33,6 @@ FOLDERS = ("opgen", "templates", "docs", "generated", "examples")
 
 # The longest files, and why they are not shorter.
 LONG = {
-    "opgen/lower/aten.py": "one printer, with the table of what it prints",
-    "opgen/include/opgen/adjoint.h": "the adjoint and the pullback of a residual share their loop over points",
     "opgen/include/opgen/pointwise.h": "one solver, with the derivation above it",
     "opgen/include/opgen/tf.h": "the adapter to one framework's interface",
 }
