@@ -18,9 +18,10 @@ Matrix = list[list[Any]]
 
 
 def specs() -> dict[str, Spec]:
-    """Load the operators of all examples, by name."""
+    """Load the operators of all examples that act on every point alone, by name."""
     files = (folder / f"{folder.name}.py" for folder in sorted(EXAMPLES.iterdir()))
-    return {spec.name: spec for file in files if file.is_file() for spec in load_file(file).specs}
+    loaded = (spec for file in files if file.is_file() for spec in load_file(file).specs)
+    return {spec.name: spec for spec in loaded if spec.indexing is None}
 
 
 def draw(spec: Spec, count: int, seed: int = 0) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Print speed, build times and accuracy as Markdown: python benchmarks/run.py [speed] [builds] [accuracy] [--large]."""
+"""Print speed, build times and accuracy as Markdown: python benchmarks/run.py [speed] [builds] [accuracy] [grids] [--large]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 sys.path.insert(0, str(Path(__file__).parent))
 
-TABLES = ("speed", "builds", "accuracy")
+TABLES = ("speed", "builds", "accuracy", "grids")
 
 
 def main() -> None:
@@ -37,6 +37,10 @@ def main() -> None:
             import accuracy
 
             print(f"## Accuracy\n\n{accuracy.report(folder)}", flush=True)
+        if "grids" in wanted:
+            import grids
+
+            print(f"## Grids\n\n{grids.report(folder)}", flush=True)
 
 
 if __name__ == "__main__":

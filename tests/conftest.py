@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,18 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         return load(source, output=folder / "generated" / f"{source.parent.name}_{source.stem}", **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def coupled_kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Build the zoo of coupled operators for NumPy and return their kernels by name."""
+    import importlib
+
+    from coupled_kernel import CoupledKernel
+
+    from opgen.pipeline import build
+
+    root = tmp_path_factory.mktemp("coupled")
+    built = build(Path(__file__).with_name("coupled_zoo.py"), output=root / "coupled_packages", targets=("numpy",))
+    sys.path.insert(0, str(root))
+    return {b.name: CoupledKernel(importlib.import_module(f"coupled_packages.{b.name}")) for b in built}

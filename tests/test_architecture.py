@@ -14,9 +14,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "opgen"
 MODULES = {path.relative_to(ROOT).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
+# The commands that show formulas.
+SHOWN = ("opgen/commands/summary.py", "opgen/commands/coupled_summary.py", "opgen/commands/formulas.py")
 # Where a package may be imported.
 HOMES = {
-    "sympy": ("opgen/loading/", "opgen/analyse/", "opgen/lower/", "opgen/commands/summary.py"),
+    "sympy": ("opgen/loading/", "opgen/analyse/", "opgen/lower/", *SHOWN),
     "jinja2": ("opgen/render/",),
     "subprocess": ("opgen/build/process.py",),
     "typer": ("opgen/cli.py", "opgen/commands/"),

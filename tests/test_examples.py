@@ -82,7 +82,7 @@ def test_gradients_are_those_of_mpmath(operator: tuple[str, Any], adjoint: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_script_runs_on_a_clean_screen(script: Path, tmp_path: Path) -> None:
-    for module in ("tensorflow", "torch", "scipy"):
+    for module in ("tensorflow", "torch", "scipy", *(("jax",) if "import jax" in script.read_text() else ())):
         pytest.importorskip(module)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
     done = subprocess.run(
@@ -92,6 +92,6 @@ def test_script_runs_on_a_clean_screen(script: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
     assert not done.stderr

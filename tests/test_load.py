@@ -448,22 +448,12 @@ BODIES: list[tuple[str, type[OpgenError], str]] = [
         "output 'z' stands on the right-hand side of an explicit operator at {}",
     ),
     ("f = opgen.Explicit({'s': x}, inputs=[k])", SpecError, "symbol 'x' is neither unknown nor input at {}"),
-    # not generated yet
     (
         "residual = x - y\nboundary = {y: opgen.Dirichlet(0)}",
-        UnsupportedError,
-        "boundary is given at {}; field and dense operators are not generated yet",
+        SpecError,
+        "boundary is given, but nothing is indexed at {}; only fields, u[i], have one",
     ),
-    (
-        "f = opgen.Implicit(x - sp.IndexedBase('u')[sp.Idx('i')], unknown=sp.IndexedBase('u'))",
-        UnsupportedError,
-        "unknown 'u' is indexed at {}; field and dense operators are not generated yet",
-    ),
-    (
-        "f = opgen.Implicit(x - y, unknown=sp.IndexedBase('y'))",
-        UnsupportedError,
-        "unknown 'y' is indexed at {}; field and",
-    ),
+    ("f = opgen.Implicit(x - y, boundary=opgen.Periodic())", SpecError, "boundary is given, but nothing is indexed"),
 ]
 
 

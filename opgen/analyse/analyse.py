@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import sympy as sp
 
 from opgen.analyse.calculus import derivative, scale
+from opgen.analyse.coupled import CoupledModel
+from opgen.analyse.coupled_model import analyse_coupled
 from opgen.analyse.model import Matrix, Model, Vector
 from opgen.errors import SpecError
 from opgen.loading.spec import Spec
@@ -15,12 +17,14 @@ from opgen.loading.spec import Spec
 DEFAULT_SAMPLE = (0.5, 2.0)
 
 
-def analyse(spec: Spec) -> Model:
+def analyse(spec: Spec) -> Model | CoupledModel:
     """Find the structure and the derivatives of an operator.
 
     Raises:
         SpecError: the equations cannot determine the unknowns.
     """
+    if spec.indexing is not None:
+        return analyse_coupled(spec)
     real = _real_symbols(spec)
     inputs = tuple(real.get(s, s) for s in spec.inputs)
     unknowns = tuple(real.get(s, s) for s in spec.unknowns)

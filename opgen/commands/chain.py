@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opgen.commands.screen import note
-from opgen.errors import UsageError
+from opgen.errors import OpgenError, UsageError
 
 if TYPE_CHECKING:
     from opgen.loading import Loaded, Spec
@@ -45,6 +46,15 @@ def load(file: Path | None, expr: str | None, name: str | None, unknown: str | N
     return load_text(expr or "", name or "", unknown)
 
 
+@contextlib.contextmanager
+def located(file: Path | None, spec: Spec) -> Iterator[None]:
+    """Let errors of later stages say where the operator was defined."""
+    try:
+        yield
+    except OpgenError as error:
+        raise error.at(None if file is None else str(file), spec.source.line) from None
+
+
 def stages(spec: Spec, stage: str) -> Any:
     """Return one of STAGES as JSON can hold it."""
     if stage == "spec":
@@ -73,9 +83,13 @@ def trace(spec: Spec) -> None:
 def as_data(value: Any) -> Any:
     """Turn a frozen value into dicts, lists, texts and numbers."""
     if dataclasses.is_dataclass(value):
+        if not dataclasses.fields(value):
+            return type(value).__name__
         return {field.name: as_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):
         return [as_data(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(map(str, value))
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 

@@ -30,12 +30,15 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show the mathematics, the structure found and the solver chosen; compile nothing."""
-    from opgen.commands.chain import load, show_stages, stages, trace
+    from opgen.commands.chain import load, located, show_stages, stages, trace
     from opgen.commands.summary import summary, text
 
     loaded = load(file, expr, name or ("op" if expr is not None else None), unknown)
     if stage is not None:
-        made = {spec.name: stages(spec, stage) for spec in loaded.specs}
+        made = {}
+        for spec in loaded.specs:
+            with located(file, spec):
+                made[spec.name] = stages(spec, stage)
         if as_json:
             say_json(made)
         else:
@@ -43,9 +46,10 @@ def inspect(
         return
     shown = []
     for spec in loaded.specs:
-        if context.meta.get(DEBUG):
-            trace(spec)
-        shown.append(summary(spec))
+        with located(file, spec):
+            if context.meta.get(DEBUG):
+                trace(spec)
+            shown.append(summary(spec))
     if as_json:
         say_json({"file": None if file is None else str(file), "operators": [entry.as_json() for entry in shown]})
     else:

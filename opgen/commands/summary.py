@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import sys
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
 from opgen.analyse import analyse
+from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Matrix, Model
+from opgen.commands.coupled_summary import CoupledSummary, coupled_summary
+from opgen.commands.formulas import can_unicode, columns, generated, headed, pretty, screen_width, written
 from opgen.loading.spec import Spec
 from opgen.lower import lower
-from opgen.lower.cxx import Code
 from opgen.lower.program import Program
-
-# An operation of generated code: a binary sign between blanks, a sign before a value, or the call of a function.
-_OPERATION = re.compile(r" [-+*/] |(?<=[(,=] )-|(?<=\()-|^-|[a-z_]\w*(?:<[^<>]*>)?\(")
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,14 @@ class Summary:
     facts: tuple[tuple[str, str], ...]
     operations: tuple[tuple[str, int], ...]
     warnings: tuple[str, ...]
+
+    def formulas(self, width: int, *, unicode: bool) -> list[str]:
+        """Set F and its derivatives."""
+        return [pretty(label, value, width, unicode=unicode) for label, value in _formulas(self.model)]
+
+    def all_facts(self) -> list[tuple[str, str]]:
+        """Return every fact with its heading, costs and warnings last."""
+        return [*self.facts, ("operations", _costs(self)), *(("warning", warning) for warning in self.warnings)]
 
     def as_json(self) -> dict[str, Any]:
         """Return it with formulas as text."""
@@ -58,10 +61,12 @@ class Summary:
         }
 
 
-def summary(spec: Spec) -> Summary:
+def summary(spec: Spec) -> Summary | CoupledSummary:
     """Analyse and lower an operator, and sum up what was found."""
     model = analyse(spec)
     program = lower(model)
+    if isinstance(model, CoupledModel):
+        return coupled_summary(model, program)
     facts = [("structure", _structure(model)), ("solver", _solver(model, program))]
     if not model.explicit:
         start = "; ".join(f"{y} = {g}" for y, g in zip(program.unknown_names, program.mathematics.guess, strict=True))
@@ -120,16 +125,12 @@ def _operations(model: Model, program: Program) -> tuple[tuple[str, int], ...]:
     derivatives = [d for row in (*model.by_unknown, *model.by_input) for d in row]
     solving = program.values if model.explicit else program.linearisation
     return (
-        ("residual", _written(model.residuals)),
-        ("derivatives", _written(derivatives)),
-        ("generated_per_point", _count(program.prologue)),
-        ("generated_per_iteration", _count(solving)),
-        ("generated_gradient", _count(program.adjoint.before) + _count(program.adjoint.after)),
+        ("residual", written(model.residuals)),
+        ("derivatives", written(derivatives)),
+        ("generated_per_point", generated(program.prologue)),
+        ("generated_per_iteration", generated(solving)),
+        ("generated_gradient", generated(program.adjoint.before) + generated(program.adjoint.after)),
     )
-
-
-def _written(formulas: Iterable[sp.Expr]) -> int:
-    return sum(map(int, map(sp.count_ops, formulas)))
 
 
 def _costs(shown: Summary) -> str:
@@ -143,33 +144,14 @@ def _costs(shown: Summary) -> str:
     )
 
 
-def _count(code: Code) -> int:
-    return sum(len(_OPERATION.findall(text)) for text in (*code.lines, *code.results))
-
-
-def text(shown: Summary) -> str:
+def text(shown: Summary | CoupledSummary) -> str:
     """Set a summary for a terminal."""
-    m = shown.model
-    width = max(shutil.get_terminal_size().columns, 40)
-    unicode = _can_unicode()
-    name = m.spec.name
-    doc = " ".join(m.spec.doc.split())
-    parts = textwrap.wrap(f"{name}: {doc}" if doc else name, width)
-    for label, value in _formulas(m):
-        parts += ["", textwrap.indent(_pretty(label, value, width - 2, unicode=unicode), "  ")]
-    facts = [*shown.facts, ("operations", _costs(shown))]
-    facts += [("warning", warning) for warning in shown.warnings]
-    column = max(len(heading) for heading, _ in facts) + 2
-    parts.append("")
-    for heading, sentence in facts:
-        parts += textwrap.wrap(
-            sentence,
-            width,
-            initial_indent=heading.ljust(column),
-            subsequent_indent=" " * column,
-            break_on_hyphens=False,
-        )
-    return "\n".join(parts)
+    width = screen_width()
+    spec = shown.model.spec
+    parts = headed(spec.name, spec.doc, width)
+    for block in shown.formulas(width - 2, unicode=can_unicode()):
+        parts += ["", textwrap.indent(block, "  ")]
+    return "\n".join([*parts, "", *columns(shown.all_facts(), width)])
 
 
 def _formulas(model: Model) -> list[tuple[str, sp.Basic]]:
@@ -184,18 +166,3 @@ def _formulas(model: Model) -> list[tuple[str, sp.Basic]]:
 
 def _matrix(rows: Matrix) -> sp.Basic:
     return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else sp.ImmutableMatrix(rows)
-
-
-def _pretty(label: str, value: sp.Basic, width: int, *, unicode: bool) -> str:
-    # SymPy would lower the x of F_x, for which Unicode has a sign, and not the y of F_y.
-    equation = sp.Eq(sp.Symbol(label.replace("_", "\0")), value, evaluate=False)
-    lines = sp.pretty(equation, use_unicode=unicode, num_columns=max(width, 20)).replace("\0", "_").splitlines()
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _can_unicode() -> bool:
-    try:
-        "√π⎛⎞⎡⎤─²".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import sympy as sp
 
-from opgen.errors import SpecError, UnsupportedError, suggest
+from opgen.errors import SpecError, suggest
+from opgen.loading.boundary import conditions, sides
 from opgen.loading.define import Explicit, Implicit
 from opgen.loading.expression import (
-    FIELDS_LATER,
     check_real,
     check_symbol,
     equation,
@@ -17,6 +17,7 @@ from opgen.loading.expression import (
     number,
     without_cancelled,
 )
+from opgen.loading.indexed import Index, Indexing, Size, canonical, is_indexed
 from opgen.loading.loose import (
     as_count,
     as_float,
@@ -63,7 +64,9 @@ class _Symbols:
         return self._known.get(name)
 
 
-def to_spec(definition: Implicit | Explicit, name: str, source: Source, order: Sequence[sp.Symbol] = ()) -> Spec:
+def to_spec(
+    definition: Implicit | Explicit, name: str, source: Source, order: Sequence[sp.Symbol | sp.IndexedBase] = ()
+) -> Spec:
     """Turn a definition into a checked Spec.
 
     Args:
@@ -76,6 +79,12 @@ def to_spec(definition: Implicit | Explicit, name: str, source: Source, order: S
         SpecError: The definition contradicts itself.
         UnsupportedError: It is of a kind that is not generated.
     """
+    indexing = None
+    if is_indexed(definition):
+        definition, indexing = canonical(definition)
+    elif isinstance(definition, Implicit) and definition.boundary is not None:
+        raise SpecError("boundary is given, but nothing is indexed", "only fields, u[i], have one")
+    symbols = [s.label if isinstance(s, sp.IndexedBase) else s for s in order]
     if isinstance(definition, Explicit):
         outputs = as_table(definition.outputs, "outputs")
         implicit = Implicit(
@@ -87,22 +96,17 @@ def to_spec(definition: Implicit | Explicit, name: str, source: Source, order: S
             auxiliary=definition.auxiliary,
             doc=definition.doc,
         )
-        return _Conversion(implicit, explicit=True).spec(name, source, order)
-    return _Conversion(definition, explicit=False).spec(name, source, order)
+        return _Conversion(implicit, indexing, explicit=True).spec(name, source, symbols)
+    return _Conversion(definition, indexing, explicit=False).spec(name, source, symbols)
 
 
 class _Conversion:
     """Convert one definition; the fields hold what several options need."""
 
-    def __init__(self, definition: Implicit, *, explicit: bool) -> None:
+    def __init__(self, definition: Implicit, indexing: Indexing | None, *, explicit: bool) -> None:
         self.definition = definition
+        self.indexing = indexing
         self.explicit = explicit
-        if definition.boundary:
-            raise UnsupportedError("boundary is given", FIELDS_LATER)
-        for role, keys in (("unknown", definition.unknown), ("inputs", definition.inputs)):
-            for key in as_list(keys, role):
-                if isinstance(key, (sp.IndexedBase, sp.Indexed)):
-                    raise UnsupportedError(f"{role} '{key}' is indexed", FIELDS_LATER)
         residuals = as_list(definition.residual, "residual")
         role = "output" if explicit else "residual" if len(residuals) == 1 else "equation"
         roles = [role if len(residuals) == 1 else f"{role} {i}" for i in range(1, len(residuals) + 1)]
@@ -123,7 +127,8 @@ class _Conversion:
         pairs = zip(self.equations, self.roles, strict=True)
         equations = tuple(without_cancelled(self._fold(value, role)) for value, role in pairs)
         auxiliary = tuple((key, self._fold(value, f"auxiliary '{key}'")) for key, value in self.auxiliary)
-        inputs = self._inputs([*equations, *(value for _, value in auxiliary)], order)
+        boundary = conditions(definition.boundary)
+        inputs = self._inputs([*equations, *(value for _, value in auxiliary), *boundary], order)
         guess = self._per_unknown(definition.guess, "guess")
         bounds = self._per_unknown(definition.bounds, "bounds")
         exact = self._per_unknown(definition.exact, "exact")
@@ -143,6 +148,8 @@ class _Conversion:
             adjoint=as_text(definition.adjoint, "adjoint"),
             doc=as_text(definition.doc, "doc"),
             source=source,
+            indexing=self.indexing,
+            boundary=tuple(sides(definition.boundary, self.unknowns, self.symbols.find, self._formula)),
         )
 
     def _mentioned(self) -> Iterator[sp.Symbol]:
@@ -150,6 +157,7 @@ class _Conversion:
         definition = self.definition
         values: list[object] = [*self.equations, *(value for _, value in self.auxiliary)]
         values += [*as_list(definition.unknown, "unknown"), *as_list(definition.inputs, "inputs")]
+        values += conditions(definition.boundary)
         for option in (definition.guess, definition.bounds, definition.exact):
             entries = by_unknown(option, "option")
             values += [key for key, _ in entries] + [v for _, value in entries for v in ends(value)]
@@ -157,10 +165,14 @@ class _Conversion:
             values += [key for key, _ in as_table(option, role)]
         for value in values:
             if isinstance(value, sp.Expr):
-                yield from by_name(symbol for symbol in value.free_symbols if isinstance(symbol, sp.Symbol))
+                yield from by_name(symbol for symbol in free([value]) if isinstance(symbol, sp.Symbol))
 
     def _constants(self) -> dict[sp.Symbol, sp.Expr]:
         pairs = as_table(self.definition.constants, "constants")
+        arrays = self.indexing.arrays if self.indexing else frozenset()
+        for key, _ in pairs:
+            if getattr(key, "name", key) in arrays:
+                raise SpecError(f"constants names '{key}', which is an array", "make it an input")
         return {self.symbols.find(key, "constants"): number(value, f"constant '{key}'") for key, value in pairs}
 
     def _unknowns(self) -> tuple[sp.Symbol, ...]:
@@ -190,6 +202,12 @@ class _Conversion:
     def _plain(self, key: object, role: str) -> sp.Symbol:
         if isinstance(key, str) and self.explicit and role == "unknown":
             return self.symbols.get(key) or sp.Symbol(key, real=True)
+        if isinstance(key, Index):
+            raise SpecError(f"{role} names '{key.name}', which is an index", "name what it indexes")
+        if isinstance(key, Size):
+            raise SpecError(
+                f"{role} names '{key.name}', which is a size", "leave it out: sizes are read off the tensors' shapes"
+            )
         return self.symbols.find(key, role)
 
     def _refuse_constants(self, symbols: Iterable[sp.Symbol], role: str) -> None:

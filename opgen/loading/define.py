@@ -10,16 +10,30 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """Fix a field's value on the boundary."""
+    """Give a field a value outside its grid.
+
+    Attributes:
+        value: A number, or an expression of inputs and indices; an index along the side's own axis is -1 just below the
+            grid and its extent just above it.
+    """
 
     value: Any = 0
 
 
 @dataclass(frozen=True)
 class Neumann:
-    """Fix a field's outward slope on the boundary."""
+    """Fix a field's outward slope on the boundary: outside, it is its mirror image plus slope times distance.
+
+    Attributes:
+        slope: A number, or an expression of inputs and of indices along the boundary.
+        spacing: Distance of neighbouring grid points, in which the slope is measured.
+        at: Where the mirror stands: "face", half a spacing outside the last point, so that
+            u[-1] = u[0] + slope * spacing, or "node", on the last point, so that u[-1] = u[1] + 2 * slope * spacing.
+    """
 
     slope: Any = 0
+    spacing: Any = 1
+    at: str = "face"
 
 
 @dataclass(frozen=True)

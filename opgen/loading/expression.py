@@ -13,13 +13,10 @@ from sympy.logic.boolalg import Boolean
 from opgen.errors import SpecError, UnsupportedError
 from opgen.loading.spec import by_name, free, short
 
-FIELDS_LATER = "field and dense operators are not generated yet"
-
 # What SymPy holds unevaluated: no formula of the inputs, so nothing that could be computed at a point.
 _UNEVALUATED: tuple[tuple[type[sp.Basic], str], ...] = (
     (sp.Derivative, "a derivative"),
     (sp.Integral, "an integral"),
-    (sp.Sum, "a sum"),
     (sp.Product, "a product"),
     (sp.Limit, "a limit"),
     (sp.Order, "an order term"),
@@ -40,6 +37,8 @@ def equation(value: object, role: str) -> sp.Expr:
 
 def expression(value: object, role: str) -> sp.Expr:
     """Accept a value as a real expression; `role` says in messages what it was given for.
+
+    It may hold what `canonical` left of indexed notation.
 
     Raises:
         SpecError: It is no expression, or not a real one.
@@ -67,7 +66,7 @@ def _converted(value: object, role: str) -> sp.Expr:
     if isinstance(value, sp.MatrixBase):
         raise UnsupportedError(f"{role} is a matrix", "give a list of expressions")
     if isinstance(value, sp.IndexedBase):
-        raise UnsupportedError(f"{role} holds '{value}', an IndexedBase", FIELDS_LATER)
+        raise SpecError(f"{role} is '{value}', an array without an index", f"write {value}[i]")
     if callable(value) and not isinstance(value, sp.Basic):
         raise SpecError(f"{role} is a Python function or class", "give the SymPy expression that it returns")
     try:
@@ -80,12 +79,12 @@ def _converted(value: object, role: str) -> sp.Expr:
 
 
 def _check_evaluable(value: sp.Expr, role: str) -> None:
-    if value.has(sp.Indexed, sp.IndexedBase, sp.Idx):
-        raise UnsupportedError(f"{role} holds indexed symbols", FIELDS_LATER)
     undefined = sorted(str(call) for call in value.atoms(AppliedUndef))
     if undefined:
         raise SpecError(f"{role} holds the undefined function {short(undefined[0])}", "use a symbol or write it out")
-    for kind, noun in _UNEVALUATED:
+    # A sum over entries of arrays is computed; any other would have as many terms as its ends say.
+    plain_sum: tuple[tuple[type[sp.Basic], str], ...] = () if value.has(sp.Indexed) else ((sp.Sum, "a sum"),)
+    for kind, noun in (*plain_sum, *_UNEVALUATED):
         found = sorted(str(atom) for atom in value.atoms(kind))
         if found:
             raise UnsupportedError(
@@ -142,7 +141,7 @@ def number(value: object, role: str) -> sp.Expr:
 
 def without_cancelled(value: sp.Expr) -> sp.Expr:
     """Multiply a small polynomial out where symbols cancel by that, so that x*(y + 1) - x*y shows no y."""
-    if len(value.free_symbols) > _SYMBOL_LIMIT or _degree(value) > _DEGREE_LIMIT:
+    if value.has(sp.Indexed) or len(value.free_symbols) > _SYMBOL_LIMIT or _degree(value) > _DEGREE_LIMIT:
         return value
     # Multiplied out, 9**((y - 1000)**2) would hold 9**1000000.
     if any(raised.base.is_number and raised.exp.free_symbols for raised in value.atoms(sp.Pow)):

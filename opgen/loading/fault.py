@@ -71,6 +71,8 @@ def _advice(error: BaseException, namespace: Mapping[str, object]) -> str:
         return suggest(keyword[2], known) or f"it takes {', '.join(known)}"
     if "truth value of Relational" in str(error):
         return "use sympy.Piecewise, Min or Max in place of Python's if, and, or, min and max"
+    if "Sum requires values" in str(error):
+        return "give the first and the last index: Sum(term, (j, 0, n - 1))"
     if isinstance(error, RecursionError):
         return "does a function call itself without end?"
     return ""

@@ -195,9 +195,9 @@ def _short_form(module: ModuleType, variables: dict[str, object], path: Path) ->
     return Implicit(variables["residual"], **options)
 
 
-def _symbols(value: object) -> Iterator[sp.Symbol]:
-    """Yield the symbols that a variable binds, those of lists and tuples in order."""
-    if isinstance(value, sp.Symbol):
+def _symbols(value: object) -> Iterator[sp.Symbol | sp.IndexedBase]:
+    """Yield the symbols and arrays that a variable binds, those of lists and tuples in order."""
+    if isinstance(value, (sp.Symbol, sp.IndexedBase)):
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:

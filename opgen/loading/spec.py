@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sympy as sp
 
 from opgen.errors import SpecError, suggest
+from opgen.loading.indexed import Index, Indexing, Size
 
+SymbolT = TypeVar("SymbolT", bound=sp.Symbol)
 ADJOINTS = ("auto", "direct", "gmres")
 
 
@@ -53,6 +55,8 @@ class Spec:
         adjoint: "auto", "direct" or "gmres".
         doc: What the operator is.
         source: Where it was defined.
+        indexing: What indexed notation says; None if there is none.
+        boundary: Boundary conditions as given: unknown, side, condition.
 
     Raises:
         SpecError: A part contradicts another.
@@ -73,6 +77,8 @@ class Spec:
     adjoint: str
     doc: str
     source: Source
+    indexing: Indexing | None = None
+    boundary: tuple[tuple[sp.Symbol, Any, Any], ...] = ()
 
     def __post_init__(self) -> None:
         """Check every invariant that later stages rely on."""
@@ -136,13 +142,16 @@ class Spec:
         for unknown, guess, bounds, exact in zip(self.unknowns, self.guess, self.bounds, self.exact, strict=True):
             for role, values in (("guess", (guess,)), ("bounds", bounds or ()), ("exact", (exact,))):
                 self._check_of_inputs(f"{role} for '{unknown.name}'", free(v for v in values if v is not None))
+        for unknown, _, condition in self.boundary:
+            held = free(v for v in vars(condition).values() if isinstance(v, sp.Expr))
+            self._check_of_inputs(f"boundary of '{unknown.name}'", held)
 
     def _check_dependence(self, unknowns: set[sp.Symbol]) -> None:
         which = "residual" if len(self.equations) == 1 else "equation {}"
         for number, equation in enumerate(self.equations, 1):
             if equation == 0:
                 raise SpecError(f"{which.format(number)} is identically zero", "any value would solve it")
-            if not equation.free_symbols & unknowns:
+            if not free([equation]) & unknowns:
                 what = "the unknown" if len(unknowns) == 1 else "any of the unknowns"
                 raise SpecError(
                     f"{which.format(number)} ({short(equation)}) does not depend on {what} {listed(self.unknowns)}",
@@ -201,7 +210,7 @@ def is_name(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
 
 
-def by_name(symbols: Iterable[sp.Symbol]) -> list[sp.Symbol]:
+def by_name(symbols: Iterable[SymbolT]) -> list[SymbolT]:
     """Return symbols sorted by name: SymPy's sets come in another order under each hash seed."""
     return sorted(symbols, key=lambda symbol: symbol.name)
 
@@ -218,8 +227,9 @@ def short(value: object, limit: int = 60) -> str:
 
 
 def free(expressions: Iterable[Any]) -> set[sp.Symbol]:
-    """Return the symbols that occur in expressions, in no order."""
-    return {symbol for expression in expressions for symbol in expression.free_symbols}
+    """Return the symbols that stand for data in expressions, in no order: of u[i - 1] the symbol u."""
+    found = {symbol for expression in expressions for symbol in expression.free_symbols}
+    return {symbol for symbol in found if not isinstance(symbol, (sp.Indexed, sp.IndexedBase, Index, Size))}
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,22 +10,27 @@ import sympy as sp
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.pycode import MpmathPrinter
 
-from opgen.analyse.calculus import Magnitude, derivative
+from opgen.analyse.calculus import Magnitude
+from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Model
 from opgen.errors import UnsupportedError
 from opgen.lower.aten import aten_lines
+from opgen.lower.coupled import lower_coupled
 from opgen.lower.cxx import Code, Emitter, invariants
+from opgen.lower.derivatives import Derivatives
 from opgen.lower.graph import Graph, Node
 from opgen.lower.names import identifiers
-from opgen.lower.program import Adjoint, Aten, Mathematics, Program, Second, Tangent
+from opgen.lower.program import Aten, Mathematics, Program
 
 
-def lower(model: Model) -> Program:
+def lower(model: Model | CoupledModel) -> Program:
     """Turn formulas into code, sharing what a residual and its derivatives have in common.
 
     Raises:
         UnsupportedError: a function cannot be generated; the message names it.
     """
+    if isinstance(model, CoupledModel):
+        return lower_coupled(model)
     try:
         return _Lowering(model).program()
     except UnsupportedError as error:
@@ -59,17 +64,6 @@ class _Lowering:
         self.inputs, self.unknowns, self.auxiliaries = spelled[:n], spelled[n : n + k], spelled[n + k :]
         self.display = display
         self.names = dict(zip((*model.inputs, *model.unknowns), spelled, strict=False))
-        # Arrays of generated code: cotangents g, adjoint u, tangents v of the inputs and w of the unknowns.
-        self.g = self._array("cotangents", k + len(model.auxiliary))
-        self.u = self._array("solution", k)
-        self.w = self._array("tangent", k)
-        self.p = self._array("correction", k)
-        self.v = self._array("tangents", n)
-
-    def _array(self, name: str, size: int) -> tuple[sp.Symbol, ...]:
-        made = tuple(sp.Dummy(f"{name}{i}", real=True) for i in range(size))
-        self.names.update({s: f"{name}[{i}]" for i, s in enumerate(made)})
-        return made
 
     def program(self) -> Program:
         m = self.model
@@ -86,6 +80,7 @@ class _Lowering:
         prologue = Emitter((*known, *known), {}, "c").code(known)
         fields = dict(zip(known, prologue.results, strict=True))
         math = self._mathematics()
+        derivatives = Derivatives(m, self.names)
         return Program(
             name=m.spec.name,
             doc=m.spec.doc,
@@ -103,6 +98,9 @@ class _Lowering:
             input_names=self.display[:n],
             unknown_names=self.display[n : n + k],
             auxiliary_names=self.display[n + k :],
+            coupled=False,
+            dimension_names=(),
+            cores=((),) * len(self.display),
             prologue=prologue,
             fields=(*self.inputs, *prologue.results),
             guess=_code(guess, fields),
@@ -111,10 +109,12 @@ class _Lowering:
             linearisation=_code(solving, fields),
             residual=_code(residual, fields),
             auxiliary=_code(auxiliary, fields),
-            adjoint=self._adjoint(),
-            tangent=self._tangent(),
-            second=self._second(),
-            residual_pullback=self._residual_pullback(),
+            adjoint=derivatives.adjoint(),
+            tangent=derivatives.tangent(),
+            second=derivatives.second(),
+            curvature=derivatives.curvature(),
+            residual_pullback=derivatives.residual_pullback(),
+            residual_tangent=derivatives.residual_tangent(),
             aten=self._aten(),
             mathematics=math,
             sample=m.sample,
@@ -127,91 +127,6 @@ class _Lowering:
         if m.explicit:
             return tuple(y - f for y, f in zip(m.unknowns, m.residuals, strict=True))
         return m.residuals
-
-    def _adjoint(self) -> Adjoint:
-        """dJ/dx = -u^T F_x + a_x^T h with F_y^T u = g + a_y^T h; for y = f(x), u = -(g + a_y^T h)."""
-        m = self.model
-        k, n = len(m.unknowns), len(m.inputs)
-        graph = Graph(self.names)
-        h = self.g[k:]
-        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
-        transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
-        sign = 1 if m.explicit else -1
-        gradient = [
-            sign * sp.Add(*(self.u[i] * m.by_input[i][j] for i in range(k)))
-            + sp.Add(*(h[q] * row[j] for q, row in enumerate(m.auxiliary_by_input)))
-            for j in range(n)
-        ]
-        before = [graph(e) for e in (*transposed, *right)]
-        after = [graph(e) for e in gradient]
-        emitter = Emitter((*before, *after), {}, "t")
-        return Adjoint(emitter.code(before), emitter.code(after))
-
-    def _moved(self) -> list[sp.Expr]:
-        """Give -F_x v; for y = f(x), f_x v."""
-        m = self.model
-        sign = 1 if m.explicit else -1
-        return [sign * sp.Add(*(d * v for d, v in zip(row, self.v, strict=True))) for row in m.by_input]
-
-    def _jacobian(self) -> list[sp.Expr]:
-        return [d for row in self.model.by_unknown for d in row]
-
-    def _tangent(self) -> Tangent:
-        """F_y w = -F_x v, then a_x v + a_y w."""
-        m = self.model
-        graph = Graph(self.names)
-        after = [
-            sp.Add(*(d * v for d, v in zip(by_input, self.v, strict=True)))
-            + sp.Add(*(d * w for d, w in zip(by_unknown, self.w, strict=True)))
-            for by_input, by_unknown in zip(m.auxiliary_by_input, m.auxiliary_by_unknown, strict=True)
-        ]
-        first = [graph(e) for e in (*self._jacobian(), *self._moved())]
-        last = [graph(e) for e in after]
-        emitter = Emitter((*first, *last), {}, "t")
-        return Tangent(emitter.code(first), emitter.code(last))
-
-    def _second(self) -> Second:
-        """Differentiate g^T o', o' the tangent of the outputs along v, by the inputs.
-
-        With F_y^T u = g + a_y^T h and F_y w = -F_x v, the function
-            L = g^T w + h^T (a_x v + a_y w) - u^T (F_x v + F_y w)
-        equals g^T o' and does not change to first order with w. So its total derivative by x is L_x + (dy/dx)^T L_y
-        with u and w held fixed, and (dy/dx)^T L_y = -F_x^T p where F_y^T p = L_y. Terms of L without F or a drop out.
-        """
-        m = self.model
-        k, n = len(m.unknowns), len(m.inputs)
-        graph = Graph(self.names)
-        h = self.g[k:]
-        sign = 1 if m.explicit else -1  # y - f(x) = 0: F_x = -f_x, F_y = 1
-        L = sp.Add(
-            *(h[q] * m.auxiliary_by_input[q][j] * self.v[j] for q in range(len(h)) for j in range(n)),
-            *(h[q] * m.auxiliary_by_unknown[q][i] * self.w[i] for q in range(len(h)) for i in range(k)),
-            *(sign * self.u[i] * m.by_input[i][j] * self.v[j] for i in range(k) for j in range(n)),
-            *(-self.u[i] * m.by_unknown[i][j] * self.w[j] for i in range(k) for j in range(k) if m.by_unknown),
-        )
-        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
-        first = [graph(e) for e in (*self._jacobian(), *right, *self._moved())]
-        middle = [graph(derivative(L, y)) for y in m.unknowns]
-        last = [
-            graph(derivative(L, x) + sign * sp.Add(*(self.p[i] * m.by_input[i][j] for i in range(k))))
-            for j, x in enumerate(m.inputs)
-        ]
-        emitter = Emitter((*first, *middle, *last), {}, "t")
-        return Second(emitter.code(first), emitter.code(middle), emitter.code(last))
-
-    def _residual_pullback(self) -> Code:
-        m = self.model
-        k = len(m.unknowns)
-        v = self.g[:k]
-        graph = Graph(self.names)
-        if m.explicit:
-            by_input = [-sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
-            by_unknown: list[sp.Expr] = list(v)
-        else:
-            by_input = [sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
-            by_unknown = [sp.Add(*(v[i] * m.by_unknown[i][j] for i in range(k))) for j in range(k)]
-        nodes = [graph(e) for e in (*by_input, *by_unknown)]
-        return Emitter(nodes, {}, "t").code(nodes)
 
     def _aten(self) -> Aten:
         m = self.model

@@ -27,11 +27,11 @@ CXX_KEYWORDS = frozenset(
 # What generated code calls by name itself: arrays, types, functions of the runtime.
 RESERVED = frozenset(
     """inputs unknowns residual jacobian scale cotangents gradient adjoint transposed conditioning guess lower upper
-    values auxiliary prologue Real Prologue fixed solution tangent tangents correction second factor
-    name registers auxiliaries linear bounded open max_iterations
-    input_names jacobian_name linearise residual_pullback evaluate bounds explicit_ opgen at std main errno assert NULL
-    EOF exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign
-    floor ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan
+    values auxiliary prologue Real Prologue fixed solution tangent tangents direction directions correction curved
+    curvature second factor name registers auxiliaries linear bounded open max_iterations input_names jacobian_name
+    linearise residual_pullback residual_tangent evaluate bounds explicit_ opgen at std main errno assert NULL EOF exp
+    expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign floor
+    ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan
     infinity epsilon lanes block lane all any none finite load store read count text strides Pack Mask Vec Bits Traits
     generated NAN INFINITY signbit isnan isinf M_PI stdin stdout stderr""".split()
 )
@@ -64,7 +64,7 @@ def identifiers(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         spelled = identifier(name)
         meaning = spelled in CXX_KEYWORDS or spelled in RESERVED or keyword.iskeyword(spelled)
-        if meaning or re.fullmatch(r"[ct]\d+", spelled):
+        if meaning or re.fullmatch(r"[ctv]\d+", spelled):
             spelled += "_"
         candidate, i = spelled, 2
         while candidate in taken:

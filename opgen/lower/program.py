@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opgen.lower.aten_nests import AtenNests
 from opgen.lower.cxx import Code
+from opgen.lower.nests import Nests
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Second:
     first: Code  # results: F_y row by row, then the right-hand sides of u and of w
     middle: Code  # results: the right-hand side of p
     last: Code  # results: the derivative by the inputs
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The three parts of the second derivative along two tangents, between which three systems are solved."""
+
+    first: Code  # results: F_y row by row, then -F_x v and -F_x w
+    middle: Code  # results: the right-hand side of z
+    last: Code  # results: the second derivatives of the auxiliaries
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,9 @@ class Program:
     input_names: tuple[str, ...]
     unknown_names: tuple[str, ...]
     auxiliary_names: tuple[str, ...]
+    coupled: bool
+    dimension_names: tuple[str, ...]  # of core axes
+    cores: tuple[tuple[tuple[int, int], ...], ...]  # of inputs, unknowns, auxiliaries: (dimension, offset) each axis
     prologue: Code  # results: names of the values that depend on the inputs alone
     fields: tuple[str, ...]  # the inputs, then these
     guess: Code
@@ -87,9 +101,13 @@ class Program:
     adjoint: Adjoint
     tangent: Tangent
     second: Second
+    curvature: Curvature
     residual_pullback: Code  # results: v^T F_x, then v^T F_y
+    residual_tangent: Code  # results: F_x v + F_y w
     aten: Aten
     mathematics: Mathematics
     sample: tuple[tuple[float, float], ...]
     sample_given: bool
     digest: str  # of the mathematics: two operators of one digest compute the same
+    nests: Nests | None = None  # of a coupled operator, which has none of the code above
+    aten_nests: AtenNests | None = None  # the same in ATen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from opgen import __version__
+from opgen.lower.nests import Nests
 from opgen.lower.program import Program
 
 
@@ -19,11 +20,11 @@ def module_docstring(program: Program, what: str) -> str:
     return "\n".join((f'"""The operator {program.name}.', "", *formula, "", banner_text(program), '"""'))
 
 
-def _wrapped(text: str, indent: int) -> list[str]:
+def _wrapped(text: str, indent: int, hanging: int = 0) -> list[str]:
     """Break a text into lines at its blanks."""
-    margin = " " * indent
+    first, later = " " * indent, " " * (indent + hanging)
     return textwrap.wrap(
-        text, 110, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        text, 110, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
     )
 
 
@@ -32,37 +33,99 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
 
 
+def shape(core: tuple[tuple[int, int], ...], dimensions: tuple[str, ...]) -> str:
+    """Write core axes as a shape: (n, m + 1)."""
+    return f"({', '.join(_extent(dimension, offset, dimensions) for dimension, offset in core)})"
+
+
+def _extent(dimension: int, offset: int, dimensions: tuple[str, ...]) -> str:
+    if dimension < 0:
+        return str(offset)
+    sign = "-" if offset < 0 else "+"
+    return f"{dimensions[dimension]} {sign} {abs(offset)}" if offset else dimensions[dimension]
+
+
+def signature(program: Program) -> str:
+    """Write the core shape of every operand: poisson(f (i), h ()) -> u (i)."""
+    shapes, n = _shapes(program), len(program.inputs)
+    return f"{program.name}({', '.join(shapes[:n])}) -> {', '.join(shapes[n:])}"
+
+
+def _shapes(program: Program) -> list[str]:
+    names = (*program.input_names, *program.unknown_names, *program.auxiliary_names)
+    return [f"{name} {shape(core, program.dimension_names)}" for name, core in zip(names, program.cores, strict=True)]
+
+
+def at_ends(conditions: tuple[tuple[str, str, str, str], ...]) -> tuple[str, ...]:
+    """Say what holds outside each field; alike sides are said once."""
+    found = []
+    for name in dict.fromkeys(unknown for unknown, _, _, _ in conditions):
+        own = [(axis, low, high) for unknown, axis, low, high in conditions if unknown == name]
+        if len({end for _, low, high in own for end in (low, high)}) == 1:
+            found.append(f"{own[0][1]} on every side")
+            continue
+        for axis, low, high in own:
+            ends = [f"{low} below {axis} = 0", f"{high} above the last {axis}"]
+            found += [f"{low} at both ends of {axis}"] if low == high else ends
+    return tuple(found)
+
+
 def function_docstring(program: Program, first: str) -> str:
     """Say what the operator does, in the words of its author, and what its options mean."""
     inputs = ", ".join(plain(n) for n in program.input_names)
     summary, *more = _wrapped(first if first.endswith((".", "?", "!")) else f"{first}.", 0)
     outputs = ", ".join(plain(n) for n in (*program.unknown_names, *program.auxiliary_names))
+    given = f"inputs: {inputs}: tensors of one dtype, float32 or float64, that broadcast; Python numbers follow."
+    made = f"{outputs}, of the broadcast shape of the inputs; several as a named tuple."
+    start = "where the iteration starts, like the unknowns; no gradient flows through it."
+    if program.coupled:
+        parts = _shapes(program)
+        n = len(program.inputs)
+        given = (
+            f"inputs: {', '.join(map(plain, parts[:n]))}: tensors of one dtype, float32 or float64. In brackets are "
+            "their last axes; axes before these are batch axes, which broadcast. Python numbers follow."
+        )
+        made = (
+            f"{', '.join(map(plain, parts[n:]))}: the batch axes of the inputs, then the axes in brackets; several as "
+            "a named tuple."
+        )
+        needed = free_dimensions(program)
+        start += (
+            f" Needed: its shape says how large {' and '.join(needed)} {'is' if len(needed) == 1 else 'are'}."
+            * bool(needed)
+        )
     lines = (
         f'"""{summary}',
         *more,
         "",
         "Args:",
-        *_wrapped(
-            f"inputs: {inputs}: tensors of one dtype, float32 or float64, that broadcast; Python numbers follow.", 4
-        ),
-        "    initial: where the iteration starts, like the unknowns; no gradient flows through it.",
+        *_wrapped(given, 4, 4),
+        *_wrapped(f"initial: {start}", 4, 4),
         "    tol: on the residual, relative to the size of its terms.",
         f"    max_iterations: at most so many; {program.max_iterations} by default.",
         '    adjoint: "direct" (generated derivatives), "gmres" (matrix-free, PyTorch\'s autograd) or "auto".',
-        '    on_failure: "raise", "nan" or "keep", for points that fail.',
+        f'    on_failure: "raise", "nan" or "keep", for {"systems" if program.coupled else "points"} that fail.',
         "",
         "Returns:",
-        *_wrapped(f"{outputs}, of the broadcast shape of the inputs; several as a named tuple.", 4),
+        *_wrapped(made, 4),
         '"""',
     )
     return "\n".join(f"    {line}" if line and i else line for i, line in enumerate(lines))
 
 
+def free_dimensions(program: Program) -> tuple[str, ...]:
+    """Name the sizes that no input tells."""
+    told = {dimension for core in program.cores[: len(program.inputs)] for dimension, _ in core}
+    return tuple(name for d, name in enumerate(program.dimension_names) if d not in told)
+
+
 def method(program: Program) -> tuple[str, ...]:
     """Say how the operator is solved and differentiated."""
-    k = len(program.unknowns)
     if program.explicit:
         return ("It is a formula of its inputs: nothing is solved.",)
+    if program.nests is not None:
+        return _coupled_method(program.linear, program.nests)
+    k = len(program.unknowns)
     if program.linear:
         solved = "It is linear in the unknown: one Newton step from zero solves it, and the residual is checked."
     else:
@@ -81,3 +144,54 @@ def method(program: Program) -> tuple[str, ...]:
         'products that PyTorch\'s autograd makes of the residual ("gmres").'
     )
     return (solved, adjoint) if program.linear else (solved, stubborn, adjoint)
+
+
+def _coupled_method(linear: bool, nests: Nests) -> tuple[str, ...]:
+    if linear:
+        solved = "It is linear in the unknowns: each system of the batch is solved once, and the residual is checked."
+    else:
+        solved = (
+            "Newton's method, for each system of the batch by itself: the step is cut while the residual does not "
+            "fall; where it stalls, pseudo-transient continuation goes on."
+        )
+    matrix = f"F_y is {nests.pattern}. Its systems are solved by: {nests.solver}."
+    outside = tuple(f"Outside the grid {sentence}." for sentence in at_ends(nests.conditions))
+    adjoint = (
+        'The gradient is dJ/dx = -u^T F_x with F_y^T u = dJ/dy: solved like F_y, transposed ("direct"), or by '
+        'preconditioned GMRES on products that PyTorch\'s autograd makes of the residual ("gmres").'
+    )
+    return (solved, matrix, *outside, adjoint)
+
+
+def example(program: Program) -> tuple[str, ...]:
+    """Write lines that draw inputs of a small grid and call the operator."""
+    sizes = small_sizes(program)
+    lines, calls = [], []
+    for name, core, (low, high) in zip(program.inputs, program.cores, program.sample, strict=False):
+        if core:
+            extents = ", ".join(str(offset + (sizes[d] if d >= 0 else 0)) for d, offset in core)
+            drawn = f"rng.uniform({low:g}, {high:g}, ({extents}{',' * (len(core) == 1)}))"
+            lines.append((f"{name} = {drawn}", shape(core, program.dimension_names)))
+        else:
+            lines.append((f"{name} = {(low + high) / 2:g}", "a number, or one for each system"))
+        calls.append(name)
+    if free_dimensions(program):
+        starts = [_zeros(core, sizes) for core in program.cores[len(program.inputs) :][: len(program.unknowns)]]
+        calls.append(f"initial={starts[0] if len(starts) == 1 else f'({chr(44).join(starts)})'}")
+    outputs = (*program.unknowns, *program.auxiliaries)
+    made = ", ".join(shape(core, program.dimension_names) for core in program.cores[len(program.inputs) :])
+    lines.append((f"{', '.join(outputs)} = {program.name}({', '.join(calls)})", made))
+    width = max(len(code) for code, _ in lines)
+    return tuple(f"{code.ljust(width)}  # {comment}" for code, comment in lines)
+
+
+def small_sizes(program: Program) -> tuple[int, ...]:
+    """Choose sizes of a small grid, all different, for examples and checks."""
+    count = len(program.dimension_names)
+    first = {1: 7, 2: 5}.get(count, 3)
+    return tuple(range(first, first + count))
+
+
+def _zeros(core: tuple[tuple[int, int], ...], sizes: tuple[int, ...]) -> str:
+    extents = ", ".join(str(offset + (sizes[d] if d >= 0 else 0)) for d, offset in core)
+    return f"np.zeros(({extents}{',' * (len(core) == 1)}))"

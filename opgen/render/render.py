@@ -11,8 +11,11 @@ import jinja2
 
 from opgen import __version__
 from opgen.lower.program import Program
+from opgen.render.aten_coupled import coupled_aten_view
+from opgen.render.coupled import coupled_view
+from opgen.render.package import package_view
 from opgen.render.tree import Tree
-from opgen.render.view import KernelView, aten_view, kernel_view, package_view
+from opgen.render.view import KernelView, aten_view, kernel_view, type_name
 
 # Where templates lie: in the package if it was installed from a wheel, beside it in a checkout.
 FOLDERS = (Path(__file__).parent.parent / "templates", Path(__file__).parent.parent.parent / "templates")
@@ -39,6 +42,13 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("torch_op.py", "package/torch_op.py.jinja", "torch"),
 )
 
+# What a coupled operator has in place of a template.
+COUPLED = {
+    "src/kernel.cc.jinja": "src/coupled_kernel.cc.jinja",
+    "src/aten_adjoint.cc.jinja": "src/coupled_aten.cc.jinja",
+    "package/test_op.py.jinja": "package/test_coupled_op.py.jinja",
+}
+
 
 def render(program: Program, targets: tuple[str, ...]) -> Tree:
     """Write out the package of an operator.
@@ -48,7 +58,7 @@ def render(program: Program, targets: tuple[str, ...]) -> Tree:
         targets: the frameworks to generate for: "numpy" (always there), "tf", "torch", "jax".
     """
     banner = banner_of(program)
-    views = {
+    views: dict[str, Any] = {
         "src/kernel.cc.jinja": kernel_view(program, banner),
         "src/tf_op.cc.jinja": kernel_view(program, banner),
         "src/torch_op.cc.jinja": kernel_view(program, banner),
@@ -56,9 +66,14 @@ def render(program: Program, targets: tuple[str, ...]) -> Tree:
         "src/aten_adjoint.cc.jinja": aten_view(program, banner),
     }
     package = package_view(program, targets)
+    coupled = COUPLED if program.coupled else {}
+    if program.aten_nests is not None:
+        views["src/coupled_aten.cc.jinja"] = coupled_aten_view(program, program.aten_nests, banner)
+        views["src/coupled_kernel.cc.jinja"] = coupled_view(program, banner, type_name(program.name))
+    chosen = [(path, coupled.get(template, template), target) for path, template, target in FILES]
     files = tuple(
         (path.format(op=program.name), fill(template, views.get(template, package)))
-        for path, template, target in FILES
+        for path, template, target in chosen
         if target is None or not set(target.split()).isdisjoint(targets)
     )
     return Tree(program.name, tuple(sorted(files)))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opgen.lower.cxx import Code, string
-from opgen.lower.names import fields
-from opgen.lower.program import Adjoint, Program, Second, Tangent
-from opgen.render.prose import function_docstring, method, module_docstring, plain
+from opgen.lower.program import Adjoint, Curvature, Program, Second, Tangent
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,20 @@ class KernelView:
     banner: tuple[str, ...]
     equations: tuple[str, ...]
     type: str
+    coupled: bool
+    dimension_names: tuple[str, ...]
+    cores: tuple[
+        tuple[tuple[int, int], ...], ...
+    ]  # inputs, unknowns, auxiliaries: (dimension, offset) of each core axis
     name_literal: str
     registered_name: str
     torch_namespace: str
     short_digest: str
     jacobian_name: str
     input_literals: tuple[str, ...]
+    operand_literals: tuple[str, ...]  # inputs, unknowns, auxiliaries
+    dimension_literals: tuple[str, ...]
+    core_literals: tuple[str, ...]
     inputs: tuple[str, ...]
     unknowns: tuple[str, ...]
     auxiliaries: tuple[str, ...]
@@ -65,7 +71,12 @@ class KernelView:
     second_jacobian: tuple[tuple[str, ...], ...]
     second_adjoint: tuple[str, ...]
     second_tangent: tuple[str, ...]
+    curvature: Curvature
+    curvature_jacobian: tuple[tuple[str, ...], ...]
+    curvature_tangent: tuple[str, ...]
+    curvature_direction: tuple[str, ...]
     residual_pullback: Code
+    residual_tangent: Code
 
 
 def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
@@ -73,18 +84,24 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
     k = len(program.unknowns)
     results = program.linearisation.results
     before = program.adjoint.before.results
-    first = program.second.first.results
+    first, curved = program.second.first.results, program.curvature.first.results
     square = 0 if program.explicit else k * k
     return KernelView(
         banner=banner,
         equations=tuple(_comment(e) for e in program.mathematics.equations),
         type=type_name(program.name),
+        coupled=program.coupled,
+        dimension_names=program.dimension_names,
+        cores=program.cores,
         name_literal=string(program.name),
         registered_name=registered_name(program),
         torch_namespace=torch_namespace(program),
         short_digest=program.digest[:8],
         jacobian_name="dF/d" + "".join(program.unknown_names) if k == 1 else "F_y",
         input_literals=tuple(map(string, program.input_names)),
+        operand_literals=tuple(map(string, (*program.input_names, *program.unknown_names, *program.auxiliary_names))),
+        dimension_literals=tuple(map(string, program.dimension_names or ("",))),  # C++ has no empty arrays
+        core_literals=tuple(map(_core, program.cores)),
         inputs=program.inputs,
         unknowns=program.unknowns,
         auxiliaries=program.auxiliaries,
@@ -118,7 +135,12 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         second_jacobian=_rows(first[:square], k),
         second_adjoint=first[square : square + k],
         second_tangent=first[square + k :],
+        curvature=program.curvature,
+        curvature_jacobian=_rows(curved[:square], k),
+        curvature_tangent=curved[square : square + k],
+        curvature_direction=curved[square + k :],
         residual_pullback=program.residual_pullback,
+        residual_tangent=program.residual_tangent,
     )
 
 
@@ -150,6 +172,11 @@ def _registers(code: Code, unknowns: int) -> int:
 
 def _rows(entries: tuple[str, ...], k: int) -> tuple[tuple[str, ...], ...]:
     return tuple(entries[i : i + k] for i in range(0, len(entries), k))
+
+
+def _core(axes: tuple[tuple[int, int], ...]) -> str:
+    """Write core axes as C++ has them: {2, {{0, 0}, {0, 1}}}."""
+    return f"{{{len(axes)}, {{{', '.join(f'{{{dimension}, {offset}}}' for dimension, offset in axes)}}}}}"
 
 
 def _bool(value: bool) -> str:
@@ -199,98 +226,4 @@ def aten_view(program: Program, banner: tuple[str, ...]) -> AtenView:
         residual_results=residual.results,
         auxiliary_lines=auxiliary.lines,
         auxiliary_results=auxiliary.results,
-    )
-
-
-@dataclass(frozen=True)
-class Check:
-    """What the generated tests know of one operator."""
-
-    sample: tuple[tuple[float, float], ...]
-    sample_given: bool
-    residual: tuple[str, ...]  # Python text over mpmath's functions
-    exact: tuple[str | None, ...]
-    auxiliary: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PackageView:
-    """The holes of the package's Python files and README."""
-
-    docstring: str
-    function: str
-    function_docstring: str
-    name: str
-    title: str
-    equations: tuple[str, ...]
-    guess: tuple[str, ...]
-    bounds: tuple[str, ...]
-    method: tuple[str, ...]
-    call: str
-    targets: tuple[str, ...]
-    tensorflow: bool
-    jax: bool
-    input_names: tuple[str, ...]
-    unknown_names: tuple[str, ...]
-    auxiliary_names: tuple[str, ...]
-    inputs: tuple[str, ...]
-    unknowns: tuple[str, ...]
-    layer: str
-    values_type: str
-    value_fields: tuple[str, ...]
-    explicit_operator: bool
-    several: bool
-    default_tol: float | None
-    max_iterations: int
-    default_adjoint: str
-    registered_name: str
-    torch: bool
-    torch_namespace: str
-    short_digest: str
-    check: Check
-
-
-def package_view(program: Program, targets: tuple[str, ...]) -> PackageView:
-    """Fit a program to the templates of the Python package."""
-    what = "; ".join(program.mathematics.equations)
-    outputs = fields((*program.unknown_names, *program.auxiliary_names))
-    first = plain(program.doc.strip().splitlines()[0] if program.doc.strip() else f"Solve {what}.")
-    return PackageView(
-        docstring=module_docstring(program, what),
-        function=program.name,
-        function_docstring=function_docstring(program, first),
-        name=program.name,
-        title=first,
-        equations=program.mathematics.equations,
-        guess=program.mathematics.guess,
-        bounds=program.mathematics.bounds,
-        method=method(program),
-        call=f"{program.name}({', '.join(program.inputs)})",
-        targets=targets,
-        tensorflow="tf" in targets,
-        jax="jax" in targets,
-        input_names=program.input_names,
-        unknown_names=program.unknown_names,
-        auxiliary_names=program.auxiliary_names,
-        inputs=program.inputs,
-        unknowns=program.unknowns,
-        layer=f"{type_name(program.name)}Layer",
-        values_type=f"{type_name(program.name)}Values",
-        value_fields=outputs,
-        explicit_operator=program.explicit,
-        several=len(outputs) > 1,
-        default_tol=program.tol,
-        max_iterations=program.max_iterations,
-        default_adjoint="direct" if program.adjoint_default == "auto" else program.adjoint_default,
-        registered_name=registered_name(program),
-        torch="torch" in targets,
-        torch_namespace=torch_namespace(program),
-        short_digest=program.digest[:8],
-        check=Check(
-            sample=program.sample,
-            sample_given=program.sample_given,
-            residual=program.mathematics.mpmath_residual,
-            exact=program.mathematics.mpmath_exact,
-            auxiliary=program.mathematics.mpmath_auxiliary,
-        ),
     )

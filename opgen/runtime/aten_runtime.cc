@@ -16,37 +16,44 @@
 //
 // F_y is never formed. F_y^T u is one backward pass through F with u as its cotangent, from F to y; F_x^T u is another,
 // from F to x; F_y w is one through the graph of such a pass; L_x and L_y are one through the graph of S_x and S_y.
+#include <ATen/ops/arange.h>
+#include <ATen/ops/broadcast_tensors.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/einsum.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/special_zeta.h>
 
-#include "opgen/aten_functions.h"
+#include "opgen/aten_arrays.h"
 #include "opgen/aten_solve.h"
 
 namespace opgen {
 namespace {
 
-// An operator at the points of a batch, as functions of x and y that autograd can differentiate.
+// An operator at the systems of a batch, as functions of x and y that autograd can differentiate.
 struct Graph {
-  Tensors x;     // [count] each; leaves where a derivative is wanted
-  at::Tensor y;  // [count, k], a leaf
-  at::Tensor F;  // [count, k]; y - f(x) if the operator is explicit
-  at::Tensor a;  // [count, m]; undefined if there are no auxiliaries, or nobody asks for them
+  Tensors x;     // leaves where a derivative is wanted
+  at::Tensor y;  // [count, N], a leaf: the unknowns side by side
+  at::Tensor F;  // [count, N]; y - f(x) if the operator is explicit
+  at::Tensor a;  // the auxiliaries side by side; undefined if there are none, or nobody asks for them
 
   template <class Wanted>
   Graph(const Call& call, const Batch& batch, bool auxiliary, const Wanted& wanted) : x(batch.take(call.x)) {
     const AtenOperator& op = call.op;
+    const int64_t* sizes = call.points.sizes;
     for (size_t i = 0; i < x.size(); ++i)
       if (wanted(i)) x[i].requires_grad_();
     if (op.values) {
-      const at::Tensor f = columns(op.values(x), batch.count());
+      const at::Tensor f = call.unknowns.join(op.values(x, sizes), batch.count());
       y = f.detach().clone().requires_grad_();
       F = y - f;
     } else {
-      y = columns(batch.take(call.y), batch.count()).requires_grad_();
-      F = columns(op.residual(x, y.unbind(1)), batch.count());
+      y = batch.take(call.y, call.unknowns).detach().requires_grad_();
+      F = call.unknowns.join(op.residual(x, call.unknowns.split(y), sizes), batch.count());
     }
-    if (auxiliary && op.auxiliaries > 0) a = columns(op.auxiliary(x, y.unbind(1)), batch.count());
+    if (auxiliary && op.auxiliaries > 0)
+      a = call.auxiliaries.join(op.auxiliary(x, call.unknowns.split(y), sizes), batch.count());
   }
 
   Tensors variables() const {
@@ -54,96 +61,116 @@ struct Graph {
     all.push_back(y);
     return all;
   }
+
+  // Tangents of the variables: v of x, as far as they are given, and that of y.
+  Tensors along(const Batch& batch, const Tensors& v, const at::Tensor& w = {}) const {
+    Tensors all = batch.take(v);
+    for (size_t i = 0; i < all.size(); ++i)
+      if (all[i].defined()) all[i] = all[i].expand_as(x[i]);
+    all.push_back(w);
+    return all;
+  }
 };
 
-// Solve F_y^T u = g + a_y^T h, h undefined if it is zero.
-Solved solve_adjoint(const Call& call, const Graph& graph, at::Tensor g, const at::Tensor& h) {
-  if (h.defined()) g = g + pull_back(graph.a, h, graph.y);
-  return solve(call, [&](const at::Tensor& u) { return pull_back(graph.F, u, graph.y); }, g, /*prove=*/true);
+// Solve F_y^T u = g + a_y^T h, g and h undefined if they are zero.
+Solved solve_adjoint(const Call& call, const Batch& batch, const Graph& graph, const at::Tensor& g,
+                     const at::Tensor& h) {
+  at::Tensor b = g.defined() ? g : at::zeros_like(graph.y);
+  if (h.defined()) b = b + pull_back(graph.a, h, graph.y);
+  const auto product = [&](const at::Tensor& u) { return pull_back(graph.F, u, graph.y); };
+  return solve(call, batch, Matrix::transposed, product, b, /*prove=*/true);
 }
 
-// Solve F_y w = -F_x v; v are the tangents of x, and an undefined one that stands for y's.
-Solved solve_tangent(const Call& call, const Graph& graph, Tensors v, bool prove) {
+// Solve F_y w = -F_x v; `along` are the tangents of x, and an undefined one that stands for y's.
+Solved solve_tangent(const Call& call, const Batch& batch, const Graph& graph, const Tensors& along, bool prove) {
   const PushForward push(graph.F, graph.variables());
-  const at::Tensor b = -push(v);
+  const at::Tensor b = -push(along);
   const auto product = [&](const at::Tensor& w) {
-    Tensors along(v.size());
-    along.back() = w;
-    return push(along);
+    Tensors of_y(along.size());
+    of_y.back() = w;
+    return push(of_y);
   };
-  return solve(call, product, b, prove);
+  return solve(call, batch, Matrix::forward, product, b, prove);
 }
 
-int adjoint(const Call& call, const opgen_array* inputs, const opgen_array* cotangents, const opgen_array* gradients,
+// The cotangents of a call.
+struct Cotangents {
+  Tensors g, h;  // of unknowns and auxiliaries
+
+  Cotangents(const Call& call, const opgen_array* arrays)
+      : g(call.lanes(arrays, call.unknowns)), h(call.lanes(arrays + g.size(), call.auxiliaries)) {}
+};
+
+int adjoint(Call& call, const opgen_array* inputs, const opgen_array* cotangents, const opgen_array* gradients,
             opgen_report* report) {
-  const int64_t n = call.x.size(), k = call.op.unknowns;
-  const Tensors g = call.lanes(cotangents, k), h = call.lanes(cotangents + k, call.op.auxiliaries);
-  Results results(call, gradients, n);
+  const Cotangents given(call, cotangents);
+  Results results(call, gradients, {&call.inputs});
   if (!results.wanted()) return OPGEN_OK;
+  call.repeat_inputs(gradients);
   Failures failures(report);
-  for_batches(call, [&](const Batch& batch) {
-    const at::Tensor hs = batch.take_columns(h);
-    const Graph graph(call, batch, hs.defined(), [&](int64_t i) { return results.wanted(i); });
-    const Solved u = solve_adjoint(call, graph, columns(batch.take(g), batch.count()), hs);
-    const at::Tensor failed = failures.note(batch, {u});
+  for_batches(call, [&](const Batch& batch) -> at::Tensor {
+    const at::Tensor g = batch.take(given.g, call.unknowns), h = batch.take(given.h, call.auxiliaries);
+    const Graph graph(call, batch, h.defined(), [&](size_t i) { return results.wanted(i); });
+    const Solved u = solve_adjoint(call, batch, graph, g, h);
+    if (const at::Tensor failed = failures.note(batch, {u}); failed.defined()) return failed;
     Tensors asked;
     for (const at::Tensor& x : graph.x)
       if (x.requires_grad()) asked.push_back(x);
-    const Tensors parts = pull_back({graph.F, graph.a}, {-u.solution, hs}, asked);
-    for (int64_t i = 0, at = 0; i < n; ++i)
-      if (results.wanted(i)) results.put(batch, i, parts[at++], failed);
+    const Tensors parts = pull_back({graph.F, graph.a}, {-u.solution, h}, asked);
+    for (size_t i = 0, at = 0; i < graph.x.size(); ++i)
+      if (results.wanted(i)) results.put(batch, i, parts[at++]);
+    return {};
   });
   results.finish();
   return failures.conclude(call, inputs);
 }
 
-int tangent(const Call& call, const opgen_array* inputs, const opgen_array* tangents, const opgen_array* outputs,
+int tangent(Call& call, const opgen_array* inputs, const opgen_array* tangents, const opgen_array* outputs,
             opgen_report* report) {
-  const int64_t n = call.x.size(), k = call.op.unknowns, m = call.op.auxiliaries;
-  const Tensors v = call.lanes(tangents, n);
-  Results results(call, outputs, k + m);
+  const Tensors v = call.lanes(tangents, call.inputs);
+  Results results(call, outputs, {&call.unknowns, &call.auxiliaries});
+  call.repeat_inputs(tangents);
   Failures failures(report);
-  for_batches(call, [&](const Batch& batch) {
-    const Graph graph(call, batch, true, [](int64_t) { return true; });
-    Tensors along = batch.take(v);
-    along.emplace_back();
-    const Solved w = solve_tangent(call, graph, along, /*prove=*/true);
-    const at::Tensor failed = failures.note(batch, {w});
-    along.back() = w.solution;
-    const at::Tensor moved = m > 0 ? PushForward(graph.a, graph.variables())(along) : at::Tensor();
-    for (int64_t i = 0; i < k; ++i) results.put(batch, i, w.solution.select(1, i), failed);
-    for (int64_t i = 0; i < m; ++i) results.put(batch, k + i, moved.select(1, i), failed);
+  for_batches(call, [&](const Batch& batch) -> at::Tensor {
+    const Graph graph(call, batch, true, [](size_t) { return true; });
+    const Solved w = solve_tangent(call, batch, graph, graph.along(batch, v), /*prove=*/true);
+    if (const at::Tensor failed = failures.note(batch, {w}); failed.defined()) return failed;
+    size_t i = 0;
+    for (const at::Tensor& moved : call.unknowns.split(w.solution)) results.put(batch, i++, moved);
+    if (!graph.a.defined()) return {};
+    const at::Tensor moved_a = PushForward(graph.a, graph.variables())(graph.along(batch, v, w.solution));
+    for (const at::Tensor& moved : call.auxiliaries.split(moved_a)) results.put(batch, i++, moved);
+    return {};
   });
   results.finish();
   return failures.conclude(call, inputs);
 }
 
-int second(const Call& call, const opgen_array* inputs, const opgen_array* cotangents, const opgen_array* tangents,
+int second(Call& call, const opgen_array* inputs, const opgen_array* cotangents, const opgen_array* tangents,
            const opgen_array* gradients, opgen_report* report) {
-  const int64_t n = call.x.size(), k = call.op.unknowns;
-  const Tensors g = call.lanes(cotangents, k), h = call.lanes(cotangents + k, call.op.auxiliaries);
-  const Tensors v = call.lanes(tangents, n);
-  Results results(call, gradients, n);
+  const Cotangents given(call, cotangents);
+  const Tensors v = call.lanes(tangents, call.inputs);
+  Results results(call, gradients, {&call.inputs});
   if (!results.wanted()) return OPGEN_OK;
+  call.repeat_inputs(tangents);
+  call.repeat_inputs(gradients);
   Failures failures(report);
-  for_batches(call, [&](const Batch& batch) {
-    const at::Tensor hs = batch.take_columns(h);
-    const Graph graph(call, batch, hs.defined(), [](int64_t) { return true; });
-    const Solved u = solve_adjoint(call, graph, columns(batch.take(g), batch.count()), hs);
-    Tensors along = batch.take(v);
-    along.emplace_back();
-    const Solved w = solve_tangent(call, graph, along, /*prove=*/false);
-    along.back() = w.solution;
+  for_batches(call, [&](const Batch& batch) -> at::Tensor {
+    const at::Tensor g = batch.take(given.g, call.unknowns), h = batch.take(given.h, call.auxiliaries);
+    const Graph graph(call, batch, h.defined(), [](size_t) { return true; });
+    const Solved u = solve_adjoint(call, batch, graph, g, h);
+    const Solved w = solve_tangent(call, batch, graph, graph.along(batch, v), /*prove=*/false);
 
     // S_x and S_y; L, but for g^T w, is their product with v and w.
     const Tensors variables = graph.variables();
-    const Tensors S = pull_back({graph.F, graph.a}, {-u.solution, hs}, variables, /*differentiable=*/true);
-    const Tensors L = pull_back(S, along, variables);
+    const Tensors S = pull_back({graph.F, graph.a}, {-u.solution, h}, variables, /*differentiable=*/true);
+    const Tensors L = pull_back(S, graph.along(batch, v, w.solution), variables);
     const LinearMap product = [&](const at::Tensor& p) { return pull_back(graph.F, p, graph.y); };
-    const Solved p = solve(call, product, L.back(), /*prove=*/false);
-    const at::Tensor failed = failures.note(batch, {u, w, p});
+    const Solved p = solve(call, batch, Matrix::transposed, product, L.back(), /*prove=*/false);
+    if (const at::Tensor failed = failures.note(batch, {u, w, p}); failed.defined()) return failed;
     const Tensors through = pull_back({graph.F}, {-p.solution}, graph.x);
-    for (int64_t i = 0; i < n; ++i) results.put(batch, i, L[i] + through[i], failed);
+    for (size_t i = 0; i < graph.x.size(); ++i) results.put(batch, i, L[i] + through[i]);
+    return {};
   });
   results.finish();
   return failures.conclude(call, inputs);
@@ -152,7 +179,8 @@ int second(const Call& call, const opgen_array* inputs, const opgen_array* cotan
 // Make a call of plain C into ours, f(call), and what is thrown into a status.
 template <class F>
 int guarded(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
-            const opgen_options* options, opgen_report* report, const F& f) noexcept {
+            const opgen_options* options, const opgen_preconditioner* preconditioner, opgen_report* report,
+            const F& f) noexcept {
   report->failed = 0;
   report->first = -1;
   report->message[0] = '\0';
@@ -162,18 +190,23 @@ int guarded(const AtenOperator& op, const opgen_points* points, const opgen_arra
   };
   if (points->dtype != OPGEN_FLOAT32 && points->dtype != OPGEN_FLOAT64) return refuse("the dtype is not one of ours");
   if (options->on_failure < OPGEN_RAISE || options->on_failure > OPGEN_KEEP) return refuse("unknown failure policy");
+  for (const Core& core : op.cores)
+    for (int d = 0; d < core.rank; ++d)
+      if (core.axes[d].dimension >= 0 && !points->sizes) return refuse("the sizes of its dimensions are missing");
   try {
     const PlainAutograd guard;
     const at::IntArrayRef shape(points->shape, points->rank);
     int64_t size = 1;
     for (const int64_t extent : shape) size *= extent;
-    Call call{op, *points, shape, size, options->on_failure, std::max(options->tol, default_tol), {}, {}};
-    for (size_t i = 0; i < op.inputs.size() && size > 0; ++i)
-      TORCH_CHECK(inputs[i].data, "input ", op.inputs[i], " is missing");
+    const size_t n = op.inputs.size();
+    const auto fields = [&](size_t from, size_t count) { return Fields(op, from, count, points->sizes); };
+    Call call{op, *points, preconditioner, shape, size, options->on_failure, std::max(options->tol, default_tol),
+              fields(0, n), fields(n, op.unknowns), fields(n + op.unknowns, op.auxiliaries)};
+    for (size_t i = 0; i < n && size > 0; ++i) TORCH_CHECK(inputs[i].data, "input ", op.inputs[i], " is missing");
     for (int i = 0; i < op.unknowns && size > 0; ++i)
       TORCH_CHECK(op.values || (unknowns && unknowns[i].data), "unknown ", i, " is missing");
-    call.x = call.lanes(inputs, op.inputs.size());
-    call.y = unknowns ? call.lanes(unknowns, op.unknowns) : Tensors(op.unknowns);
+    call.x = call.lanes(inputs, call.inputs);
+    call.y = unknowns ? call.lanes(unknowns, call.unknowns) : Tensors(op.unknowns);
     return f(call);
   } catch (const c10::Error& error) {
     return refuse(error.what_without_backtrace());
@@ -188,23 +221,26 @@ int guarded(const AtenOperator& op, const opgen_points* points, const opgen_arra
 
 int aten_adjoint(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
                  const opgen_array* unknowns, const opgen_array* cotangents, const opgen_array* gradients,
-                 const opgen_options* options, opgen_report* report) noexcept {
-  return guarded(op, points, inputs, unknowns, options, report,
-                 [&](const Call& call) { return adjoint(call, inputs, cotangents, gradients, report); });
+                 const opgen_options* options, const opgen_preconditioner* preconditioner,
+                 opgen_report* report) noexcept {
+  return guarded(op, points, inputs, unknowns, options, preconditioner, report,
+                 [&](Call& call) { return adjoint(call, inputs, cotangents, gradients, report); });
 }
 
 int aten_tangent(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
                  const opgen_array* unknowns, const opgen_array* tangents, const opgen_array* outputs,
-                 const opgen_options* options, opgen_report* report) noexcept {
-  return guarded(op, points, inputs, unknowns, options, report,
-                 [&](const Call& call) { return tangent(call, inputs, tangents, outputs, report); });
+                 const opgen_options* options, const opgen_preconditioner* preconditioner,
+                 opgen_report* report) noexcept {
+  return guarded(op, points, inputs, unknowns, options, preconditioner, report,
+                 [&](Call& call) { return tangent(call, inputs, tangents, outputs, report); });
 }
 
 int aten_second(const AtenOperator& op, const opgen_points* points, const opgen_array* inputs,
                 const opgen_array* unknowns, const opgen_array* cotangents, const opgen_array* tangents,
-                const opgen_array* gradients, const opgen_options* options, opgen_report* report) noexcept {
-  return guarded(op, points, inputs, unknowns, options, report,
-                 [&](const Call& call) { return second(call, inputs, cotangents, tangents, gradients, report); });
+                const opgen_array* gradients, const opgen_options* options, const opgen_preconditioner* preconditioner,
+                opgen_report* report) noexcept {
+  return guarded(op, points, inputs, unknowns, options, preconditioner, report,
+                 [&](Call& call) { return second(call, inputs, cotangents, tangents, gradients, report); });
 }
 
 namespace formula {
@@ -278,7 +314,9 @@ namespace detail {
 
 at::Tensor piecewise(const at::Tensor& condition, const Branch& then, const Branch& otherwise,
                      const Tensors& variables) {
-  const at::IntArrayRef shape = variables.front().sizes();
+  at::Tensor widest = condition;
+  for (const at::Tensor& v : variables) widest = at::broadcast_tensors({widest, v})[0];
+  const at::IntArrayRef shape = widest.sizes();
   const at::Tensor holds = condition.expand(shape).reshape({-1});
   if (holds.all().item<bool>()) return then(variables).expand(shape);
   if (!holds.any().item<bool>()) return otherwise(variables).expand(shape);
@@ -294,5 +332,162 @@ at::Tensor piecewise(const at::Tensor& condition, const Branch& then, const Bran
 }
 
 }  // namespace detail
+
+// Arrays.
+
+namespace {
+
+int64_t length(const Loop& loop) { return std::max<int64_t>(0, loop.stop - loop.start); }
+
+// The place inside a grid of n points of which position `at` is an image, as the kernel has it; -1 if it is an image of none.
+int64_t inside(int64_t at, int64_t n, Outside kind) {
+  if (kind == Outside::periodic) return (at % n + n) % n;
+  if (kind != Outside::face && kind != Outside::node) return -1;
+  const int64_t shift = kind == Outside::face, period = 2 * (n - 1 + shift);
+  if (period == 0) return 0;
+  const int64_t image = (at < 0 ? -at - shift : at) % period;  // a grid narrower than the halo mirrors again
+  return image < n ? image : period - shift - image;
+}
+
+at::Tensor selected(const at::Tensor& values, int64_t dim, const std::vector<int64_t>& places) {
+  const auto count = static_cast<int64_t>(places.size());
+  return values.index_select(
+      dim, at::from_blob(const_cast<int64_t*>(places.data()), {count}, at::TensorOptions(at::kLong)).clone());
+}
+
+// The slab of an array at `begin` ... `begin + halo - 1` along an axis, outside one of its ends.
+at::Tensor slab(const Array& array, int axis, const Side& side, int64_t begin, bool low) {
+  const int64_t dim = axis + 1, n = array.values.size(dim);
+  std::vector<int64_t> images, distances;
+  for (int64_t k = 0; k < side.halo; ++k) {
+    images.push_back(n > 0 ? inside(begin + k, n, side.kind) : -1);
+    distances.push_back(low ? side.halo - 1 - k : k);
+  }
+  at::Tensor values;
+  if (side.halo > 0 && images[0] >= 0) values = selected(array.values, dim, images);
+  if (side.value.defined()) {
+    at::Tensor added = selected(side.value, 1, distances);
+    for (int d = 0, own = 2; d + 1 < array.values.dim(); ++d) {  // beyond a corner the nearest value is taken
+      if (d == axis) continue;
+      const int64_t count = added.size(own), whole = array.values.size(d + 1), before = array.origin[d];
+      std::vector<int64_t> places;
+      for (int64_t p = 0; p < whole; ++p) places.push_back(std::clamp<int64_t>(p - before, 0, std::max<int64_t>(count - 1, 0)));
+      if (whole != count) added = selected(added, own, places);
+      ++own;
+    }
+    added = added.movedim(1, dim);
+    values = values.defined() ? values.add(added) : added;
+  }
+  if (values.defined()) return values;
+  std::vector<int64_t> shape = array.values.sizes().vec();
+  shape[dim] = side.halo;
+  return at::zeros(shape, array.values.options());
+}
+
+}  // namespace
+
+at::Tensor read(const Array& array, const Loops& loops, const std::vector<Position>& at) {
+  at::Tensor values = array.values;
+  std::vector<int64_t> dims(loops.size(), -1);  // the dimension of `values` along each loop
+  for (size_t axis = 0, dim = 1; axis < at.size(); ++axis) {
+    const int64_t first = array.origin[axis] + at[axis].shift;
+    if (at[axis].loop < 0) {
+      values = values.select(dim, first);
+      continue;
+    }
+    const Loop& loop = loops[at[axis].loop];
+    const int64_t begin = first + loop.start;
+    if (begin != 0 || length(loop) != values.size(dim)) values = values.narrow(dim, begin, length(loop));
+    int64_t& own = dims[at[axis].loop];
+    if (own < 0) {
+      own = dim++;
+      continue;
+    }
+    // The second axis along the same loop: what is read is a diagonal, which diagonal() puts last.
+    values = values.diagonal(0, own, dim).movedim(-1, own);
+  }
+  std::vector<int64_t> order{0}, shape{values.size(0)};
+  for (size_t i = 0; i < loops.size(); ++i) {
+    if (dims[i] >= 0) order.push_back(dims[i]);
+    shape.push_back(dims[i] >= 0 ? values.size(dims[i]) : 1);
+  }
+  return values.permute(order).reshape(shape);
+}
+
+at::Tensor index(const Loops& loops, int loop) {
+  std::vector<int64_t> shape(loops.size() + 1, 1);
+  const auto [start, stop] = loops[loop];
+  shape[loop + 1] = length(loops[loop]);
+  return at::arange(start, std::max(start, stop), at::kDouble).reshape(shape);
+}
+
+at::Tensor filled(const at::Tensor& value, const Loops& loops) {
+  std::vector<int64_t> shape{value.dim() > 0 ? value.size(0) : 1};
+  for (const Loop& loop : loops) shape.push_back(length(loop));
+  return value.expand(shape);
+}
+
+at::Tensor sum(const at::Tensor& value, const Loops& loops, int rank) {
+  std::vector<int64_t> over;
+  for (int64_t dim = rank + 1; dim <= static_cast<int64_t>(loops.size()); ++dim) over.push_back(dim);
+  return filled(value, loops).sum(over);
+}
+
+at::Tensor contract(const std::vector<at::Tensor>& factors, const Loops& loops, int rank) {
+  // Axes of length 1 are left out, so that what all systems share is multiplied with all at once.
+  Tensors operands;
+  std::string equation, present;
+  for (const at::Tensor& factor : factors) {
+    std::vector<int64_t> shape;
+    if (!operands.empty()) equation += ',';
+    for (int64_t dim = 0; dim < factor.dim(); ++dim) {
+      if (factor.size(dim) == 1) continue;
+      shape.push_back(factor.size(dim));
+      equation += static_cast<char>('a' + dim);
+    }
+    operands.push_back(factor.reshape(shape));
+  }
+  equation += "->";
+  std::vector<int64_t> full;
+  for (int64_t dim = 0; dim <= rank; ++dim) {
+    int64_t extent = 1;
+    for (const at::Tensor& factor : factors)
+      if (dim < factor.dim() && factor.size(dim) != 1) extent = factor.size(dim);
+    if (extent != 1) equation += static_cast<char>('a' + dim);
+    full.push_back(extent);
+  }
+  return filled(at::einsum(equation, operands).reshape(full), {loops.begin(), loops.begin() + rank});
+}
+
+at::Tensor only(const at::Tensor& condition, const at::Tensor& value) { return at::where(condition, value, 0.0); }
+
+Array extended(const Array& array, int axis, const Side& low, const Side& high) {
+  Array made = array;
+  made.origin[axis] += low.halo;
+  const auto zero = [](const Side& side) {
+    return side.halo == 0 || (side.kind == Outside::dirichlet && !side.value.defined());
+  };
+  const int64_t dim = axis + 1, n = array.values.size(dim);
+  if (zero(low) && zero(high)) {
+    std::vector<int64_t> pad(2 * (array.values.dim() - dim), 0);
+    pad[pad.size() - 2] = low.halo;
+    pad[pad.size() - 1] = high.halo;
+    made.values = at::constant_pad_nd(array.values, pad, 0);
+    return made;
+  }
+  Tensors parts{slab(array, axis, low, -low.halo, true), array.values, slab(array, axis, high, n, false)};
+  // A value outside may be that of each system though the array is the same for all, and the other way round.
+  int64_t systems = 1;
+  for (const at::Tensor& part : parts) systems = std::max(systems, part.size(0));
+  for (at::Tensor& part : parts)
+    if (part.size(0) != systems) {
+      std::vector<int64_t> shape = part.sizes().vec();
+      shape[0] = systems;
+      part = part.expand(shape);
+    }
+  made.values = at::cat(parts, dim);
+  return made;
+}
+
 }  // namespace formula
 }  // namespace opgen

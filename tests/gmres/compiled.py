@@ -84,7 +84,7 @@ def headers() -> str:
 
 
 def _ours(path: Path) -> bool:
-    return path.name.startswith("aten_") or path.name in ("abi.h", "gmres.h")
+    return path.name.startswith(("aten_", "gmres")) or path.name in ("abi.h", "signature.h")
 
 
 def compiled(source: Path, *flags: str, texts: Sequence[str] = ()) -> Path:
@@ -202,14 +202,20 @@ def adjoint_library(operator: Operator) -> Path:
 
 @cache
 def several(operators: tuple[Operator, ...]) -> ctypes.CDLL:
-    """Build several operators in one go, each in a namespace inside theirs; `opgen_aten_x` of `op` is called `x_op`."""
-    sources = {operator.name: operator.source() for operator in operators}
+    """Build several operators in one go; `opgen_aten_x` of `op` is called `x_op`."""
+    return together({operator.name: operator.source() for operator in operators})
+
+
+def together(sources: dict[str, str]) -> ctypes.CDLL:
+    """Build the files of several operators in one go, each in a namespace inside theirs."""
     includes = sorted({line for text in sources.values() for line in re.findall(r"^#include .*$", text, re.MULTILINE)})
     parts = ["\n".join(includes)]
     for op, text in sources.items():
         body = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE)
         body = body.replace("namespace opgen::formula", f"namespace opgen::formula::of_{op}")
-        parts.append(re.sub(r"opgen_aten_([a-z]+)[(]", rf"\1_{op}(", body))
+        names = ", ".join(f"{kind}_{op}" for kind in ("adjoint", "tangent", "second", "cores"))
+        body = body.replace("OPGEN_ATEN_OPERATOR(", "OPGEN_ATEN_FUNCTIONS(")
+        parts.append(body.replace("::formula::definition())", f"::formula::of_{op}::definition(), {names})"))
     source = written("operators.cc", "\n".join(parts))
     return loaded(linked("operators", compiled(source), runtime()))
 
@@ -218,7 +224,8 @@ def several(operators: tuple[Operator, ...]) -> ctypes.CDLL:
 
 
 class Points(ctypes.Structure):
-    _fields_ = (("dtype", ctypes.c_int32), ("rank", ctypes.c_int32), ("shape", ctypes.POINTER(ctypes.c_int64)))
+    _fields_ = (("dtype", ctypes.c_int32), ("rank", ctypes.c_int32), ("shape", ctypes.POINTER(ctypes.c_int64)),
+                ("sizes", ctypes.POINTER(ctypes.c_int64)))  # fmt: skip
 
 
 class Operand(ctypes.Structure):
@@ -278,35 +285,65 @@ def tangent(
     return run(function, (inputs, unknowns, tangents), [shape] * outputs, policy)
 
 
+Apply = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 2)
+
+
+class Preconditioner(ctypes.Structure):
+    _fields_ = (("context", ctypes.c_void_p), ("apply", Apply))
+
+
 def run(
     function: Any,
     given: tuple[Given, ...],
     outputs: Sequence[tuple[int, ...] | None],
     policy: int = RAISE,
     tol: float = 0.0,
+    *,
+    cores: Sequence[Sequence[int]] | None = None,
+    sizes: Sequence[int] = (),
+    preconditioner: Preconditioner | None = None,
 ) -> Gradients:
-    """Call a function of the C interface; the first of what it is given are the inputs."""
-    inputs = [x for x in given[0] if x is not None]
-    shape, dtype = np.broadcast_shapes(*(x.shape for x in inputs)), inputs[0].dtype
+    """Call a function of the C interface; the first of what it is given are the inputs.
+
+    Args:
+        function: One of an ATen library.
+        given: Groups of operands.
+        outputs: The shape of each output, None where it is not wanted.
+        policy: What a failure does.
+        tol: Of the solves.
+        cores: How many core axes the operands of each group have, then the outputs; none if the operator is pointwise.
+        sizes: Those of the named dimensions.
+        preconditioner: That of a coupled operator.
+    """
+    values = [None if size is None else np.full(size, 7.0, _dtype(given)) for size in outputs]
+    groups = (*given, values)
+    ranks = cores or [[0] * len(group) for group in groups]
+    inputs = [(x, r) for x, r in zip(given[0], ranks[0], strict=True) if x is not None]
+    shape = np.broadcast_shapes(*(x.shape[: x.ndim - r] for x, r in inputs))
     keep: list[Any] = []
 
-    def operand(array: Array | None) -> Operand:
+    def integers(numbers: Sequence[int]) -> Any:
+        keep.append((ctypes.c_int64 * max(1, len(numbers)))(*numbers))
+        return ctypes.cast(keep[-1], ctypes.POINTER(ctypes.c_int64))
+
+    def operand(array: Array | None, rank: int) -> Operand:
         if array is None:
             return Operand(None, None)
-        view = np.broadcast_to(array, shape)
-        strides = (ctypes.c_int64 * max(1, len(shape)))(*(s // dtype.itemsize for s in view.strides))
-        keep.extend([array, strides])
-        return Operand(array.ctypes.data, ctypes.cast(strides, ctypes.POINTER(ctypes.c_int64)))
+        view = np.broadcast_to(array, (*shape, *array.shape[array.ndim - rank :]))
+        keep.append(array)
+        return Operand(array.ctypes.data, integers([stride // array.itemsize for stride in view.strides]))
 
-    def operands(arrays: Given) -> Any:
-        return (Operand * max(1, len(arrays)))(*map(operand, arrays))
+    def operands(arrays: Given, of: Sequence[int]) -> Any:
+        return (Operand * max(1, len(arrays)))(*(operand(x, r) for x, r in zip(arrays, of, strict=True)))
 
-    extents = (ctypes.c_int64 * max(1, len(shape)))(*shape)
-    points = Points(int(dtype == np.float64), len(shape), ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)))
-    values = [None if size is None else np.full(size, 7.0, dtype) for size in outputs]
+    points = Points(int(_dtype(given) == np.float64), len(shape), integers(shape), integers(sizes))
     options, report = Options(tol, 0, policy, 0), Report()
-    status = function(
-        ctypes.byref(points), *map(operands, given), operands(values), ctypes.byref(options), ctypes.byref(report)
-    )
+    made = [operands(group, of) for group, of in zip(groups, ranks, strict=True)]
+    prepared = ctypes.byref(preconditioner) if preconditioner else None
+    status = function(ctypes.byref(points), *made, ctypes.byref(options), prepared, ctypes.byref(report))
     found = tuple(np.empty(0) if v is None else v for v in values)
     return Gradients(found, status, report.failed, report.first, report.message.decode())
+
+
+def _dtype(given: tuple[Given, ...]) -> Any:
+    return next(x.dtype for x in given[0] if x is not None)

@@ -22,11 +22,11 @@ extern "C" OPGEN_EXPORT int slope(double x, double y, double* result, char* mess
     return 1;
   }
   double one = 1;
-  const opgen_points points{OPGEN_FLOAT64, 0, nullptr};
+  const opgen_points points{OPGEN_FLOAT64, 0, nullptr, nullptr};
   const opgen_array in{&x, nullptr}, root{&y, nullptr}, cotangent{&one, nullptr}, gradient{result, nullptr};
   const opgen_options options{0, 0, OPGEN_RAISE, 0};
   opgen_report report;
-  const int status = loaded.function(&points, &in, &root, &cotangent, &gradient, &options, &report);
+  const int status = loaded.function(&points, &in, &root, &cotangent, &gradient, &options, nullptr, &report);
   std::snprintf(message, OPGEN_MESSAGE_SIZE, "%s", report.message);
   return status;
 }

@@ -15,7 +15,7 @@ extern "C" OPGEN_EXPORT int evaluate(const double* x, int64_t inputs, int64_t n,
   for (int64_t i = 0; i < inputs; ++i)
     leaves.push_back(at::from_blob(const_cast<double*>(x) + i * n, {n}, at::TensorOptions(at::kDouble)).clone());
   for (at::Tensor& leaf : leaves) leaf.requires_grad_();
-  for (const at::Tensor& value : opgen::formula::values(leaves)) {
+  for (const at::Tensor& value : opgen::formula::values(leaves, nullptr)) {
     at::from_blob(y, {n}, at::TensorOptions(at::kDouble)).copy_(value.detach());
     y += n;
     const at::Tensor full = value.expand({n});

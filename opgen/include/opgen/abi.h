@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define OPGEN_ABI_VERSION 1
+#define OPGEN_ABI_VERSION 2
 #define OPGEN_MESSAGE_SIZE 1024
 #define OPGEN_EXPORT __attribute__((visibility("default")))
 
@@ -24,18 +24,20 @@ enum opgen_status {
   OPGEN_BAD_CALL = 2        // the call itself is wrong; the message says how
 };
 
-// The points at which the operator acts: the broadcast shape of its inputs.
+// The points at which the operator acts: the broadcast shape of its inputs. For a coupled operator, whose operands have core
+// axes behind those, the batch of its systems.
 typedef struct opgen_points {
   int32_t dtype;         // of every array in the call
   int32_t rank;
   const int64_t* shape;  // rank extents
+  const int64_t* sizes;  // of the named dimensions of core axes; NULL if the operator has none
 } opgen_points;
 
 // One operand seen at every point. Strides count elements and are 0 along a broadcast axis,
 // so an operand of fewer elements than points is read, and its gradient is summed, in place.
 typedef struct opgen_array {
   void* data;              // NULL: absent
-  const int64_t* strides;  // rank strides
+  const int64_t* strides;  // rank strides, then one for each of the operand's core axes
 } opgen_array;
 
 typedef struct opgen_options {
@@ -50,7 +52,16 @@ typedef struct opgen_report {
   int64_t failed;  // how many points
   int64_t first;   // the lowest linear index of one, -1 if none
   char message[OPGEN_MESSAGE_SIZE];
+  int64_t krylov;  // coupled operators: iterations of linear solves, all systems together
 } opgen_report;
+
+// An approximate inverse of F_y at the roots of a batch of coupled systems, for solvers outside the kernel.
+typedef struct opgen_preconditioner {
+  void* context;
+  // z = M^-1 r, or M^-T r: contiguous, [systems, unknowns of a system], the unknowns field after field, each row-major.
+  // Returns an opgen_status.
+  int (*apply)(void* context, int transposed, const double* r, double* z);
+} opgen_preconditioner;
 
 #ifdef __cplusplus
 }

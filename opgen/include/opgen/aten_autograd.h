@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -30,13 +29,6 @@ struct PlainAutograd {
   at::AutoGradMode grad{true};
   c10::AutoFwGradMode forward{false};
 };
-
-// Stack what a residual returns, [count] or constants, to [count, k].
-inline at::Tensor columns(const Tensors& results, int64_t count) {
-  Tensors full;
-  for (const at::Tensor& result : results) full.push_back(result.expand({count}));
-  return at::stack(full, 1);
-}
 
 // The sums over f of u^T f_by, one for each of `by`; an undefined u is zero. They can be differentiated again if asked.
 inline Tensors pull_back(const Tensors& f, const Tensors& u, const Tensors& by, bool differentiable = false) {

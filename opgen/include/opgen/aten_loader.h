@@ -14,25 +14,28 @@
 #include <string>
 
 #include "opgen/abi.h"
+#include "opgen/signature.h"
 
 namespace opgen {
 
 using AtenAdjoint = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                             const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*,
-                            opgen_report*);
+                            const opgen_preconditioner*, opgen_report*);
 using AtenTangent = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                             const opgen_array* tangents, const opgen_array* outputs, const opgen_options*,
-                            opgen_report*);
+                            const opgen_preconditioner*, opgen_report*);
 using AtenSecond = int (*)(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                            const opgen_array* cotangents, const opgen_array* tangents, const opgen_array* gradients,
-                           const opgen_options*, opgen_report*);
+                           const opgen_options*, const opgen_preconditioner*, opgen_report*);
+using AtenCores = const Core* (*)();
 
 // Either all functions or, in `error`, one sentence saying why there is none. They do what opgen_adjoint, opgen_second
-// and opgen_tangent of kernel.h do.
+// and opgen_tangent of kernel.h do; `cores` of inputs, unknowns and auxiliaries is null if the operator is pointwise.
 struct LoadedAdjoint {
   AtenAdjoint function = nullptr;
   AtenSecond second = nullptr;
   AtenTangent tangent = nullptr;
+  const Core* cores = nullptr;
   std::string error;
 };
 
@@ -78,15 +81,17 @@ class AtenLoader {
       void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
       if (!handle) return fail(std::string("its ATen adjoint cannot be loaded: ") + dlerror() + advice);
       if (path != library) continue;
+      const auto cores = reinterpret_cast<AtenCores>(dlsym(handle, "opgen_aten_cores"));
       const LoadedAdjoint found{reinterpret_cast<AtenAdjoint>(dlsym(handle, "opgen_aten_adjoint")),
                                 reinterpret_cast<AtenSecond>(dlsym(handle, "opgen_aten_second")),
-                                reinterpret_cast<AtenTangent>(dlsym(handle, "opgen_aten_tangent")), ""};
-      if (found.function && found.second && found.tangent) return found;
+                                reinterpret_cast<AtenTangent>(dlsym(handle, "opgen_aten_tangent")),
+                                cores ? cores() : nullptr, ""};
+      if (found.function && found.second && found.tangent && cores) return found;
     }
     return fail("its ATen adjoint lacks a function that this adapter needs (" + library + ")" + advice);
   }
 
-  LoadedAdjoint fail(const std::string& why) const { return {nullptr, nullptr, nullptr, op_ + ": " + why}; }
+  LoadedAdjoint fail(const std::string& why) const { return {nullptr, nullptr, nullptr, nullptr, op_ + ": " + why}; }
 
   // The folder of the library that this code is part of.
   static std::string beside() {

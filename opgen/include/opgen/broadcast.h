@@ -11,20 +11,35 @@ namespace opgen {
 
 using Shape = std::vector<int64_t>;
 
+constexpr int64_t unknown_extent = -1;  // while a graph is made, before there are tensors
+
 inline std::string text(const Shape& shape) {
   std::string s = "[";
-  for (size_t d = 0; d < shape.size(); ++d) s += (d ? ", " : "") + std::to_string(shape[d]);
+  for (size_t d = 0; d < shape.size(); ++d) {
+    s += (d ? ", " : "") + (shape[d] == unknown_extent ? "?" : std::to_string(shape[d]));
+  }
   return s + "]";
 }
 
-// Widens `to` so that `shape` fits it; false if they do not agree.
-inline bool broadcast(Shape& to, const Shape& shape) {
-  if (shape.size() > to.size()) to.insert(to.begin(), shape.size() - to.size(), 1);
-  for (size_t d = 0; d < shape.size(); ++d) {
-    int64_t& wide = to[to.size() - shape.size() + d];
-    if (wide == shape[d] || shape[d] == 1) continue;
-    if (wide != 1) return false;
-    wide = shape[d];
+// Widens `to` so that the first `rank` axes of `shape` fit it; false, with nothing changed, if they do not agree.
+inline bool broadcast(Shape& to, const Shape& shape, size_t rank) {
+  const size_t common = rank < to.size() ? rank : to.size();
+  for (size_t d = 1; d <= common; ++d) {
+    const int64_t wide = to[to.size() - d], own = shape[rank - d];
+    if (wide != own && own != 1 && wide != 1) return false;
+  }
+  if (rank > to.size()) to.insert(to.begin(), rank - to.size(), 1);
+  for (size_t d = 1; d <= rank; ++d) {
+    if (shape[rank - d] != 1) to[to.size() - d] = shape[rank - d];
+  }
+  return true;
+}
+
+// Whether the first `rank` axes of `shape` broadcast to `to` as it is.
+inline bool fits(const Shape& to, const Shape& shape, size_t rank) {
+  if (rank > to.size()) return false;
+  for (size_t d = 1; d <= rank; ++d) {
+    if (shape[rank - d] != 1 && shape[rank - d] != to[to.size() - d]) return false;
   }
   return true;
 }
@@ -35,12 +50,13 @@ inline int64_t count(const Shape& shape) {
   return n;
 }
 
-// Strides, in elements, with which a contiguous array of `shape` is seen at the points of `to`.
-inline Shape strides(const Shape& shape, const Shape& to) {
-  Shape s(to.size(), 0);
+// Strides, in elements, with which a contiguous array of `shape` is seen at the points of `to`; its last `core` axes are its
+// own, and do not broadcast.
+inline Shape strides(const Shape& shape, const Shape& to, size_t core = 0) {
+  Shape s(to.size() + core, 0);
   int64_t step = 1;
   for (size_t d = shape.size(); d-- > 0;) {
-    if (shape[d] != 1) s[to.size() - shape.size() + d] = step;
+    if (shape[d] != 1 || d + core >= shape.size()) s[s.size() - shape.size() + d] = step;
     step *= shape[d];
   }
   return s;

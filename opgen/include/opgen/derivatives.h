@@ -2,7 +2,8 @@
 //
 // The tangent of y along v solves F_y w = -F_x v. For second derivatives, phi(x) = g^T o' with o' the tangent of the outputs
 // along v is both the adjoint's product with v and the tangent's with g, so its derivative by x serves reverse over reverse,
-// forward over reverse and reverse over forward alike. Its derivation stands in the generated code.
+// forward over reverse and reverse over forward alike; forward over forward is the outputs' curvature along two tangents.
+// The derivations stand in the generated code.
 #ifndef OPGEN_DERIVATIVES_H
 #define OPGEN_DERIVATIVES_H
 
@@ -60,6 +61,59 @@ struct Derivatives : Isolated<Op> {
           const Standing is = Base::standing(x, y, conditioning, known);
           Base::note_singular(is, begin + at, count - at, failed);
           for (int i = 0; i < writes; ++i) Traits<R>::store(select(is.regular, result[i], 0.0), &out[i][at]);
+        });
+    return status == OPGEN_OK ? conclude<Op>(failure, points, inputs, options, report) : status;
+  }
+
+  // The second derivatives of unknowns and auxiliaries along the tangents v and w of the inputs.
+  static int curvature(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
+                       const opgen_array* v, const opgen_array* w, const opgen_array* outputs,
+                       const opgen_options& options, opgen_report* report) {
+    constexpr int reads = n + k + n + n, writes = k + m;
+    Call<reads + writes> call;
+    call.add(inputs, n);
+    call.add(unknowns, k);
+    call.add(v, n);
+    call.add(w, n);
+    call.add(outputs, writes);
+    const Precision known(points.dtype, options.tol);
+    Failure failure;
+    const int status = pullback<reads, writes, width>(
+        Op::name, points, call, options.threads, report, failure,
+        [&](const double (*in)[block], double (*out)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+          R x[nx], y[k], first[nx], second[nx], result[writes];
+          load<R>(in, at, x);
+          load<R>(in + n, at, y);
+          load<R>(in + n + k, at, first);
+          load<R>(in + n + k + n, at, second);
+          const R conditioning = Op::curvature(x, y, first, second, result);
+          const Standing is = Base::standing(x, y, conditioning, known);
+          Base::note_singular(is, begin + at, count - at, failed);
+          for (int i = 0; i < writes; ++i) Traits<R>::store(select(is.regular, result[i], 0.0), &out[i][at]);
+        });
+    return status == OPGEN_OK ? conclude<Op>(failure, points, inputs, options, report) : status;
+  }
+
+  // F_x v + F_y w: the tangent of the residual itself.
+  static int residual_tangent(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
+                              const opgen_array* tangents, const opgen_array* outputs, const opgen_options& options,
+                              opgen_report* report) {
+    constexpr int reads = 2 * (n + k);
+    Call<reads + k> call;
+    call.add(inputs, n);
+    call.add(unknowns, k);
+    call.add(tangents, n + k);
+    call.add(outputs, k);
+    Failure failure;
+    const int status = pullback<reads, k, width>(
+        Op::name, points, call, options.threads, report, failure,
+        [&](const double (*in)[block], double (*out)[block], int at, int64_t, int64_t, Failure&) {
+          R x[nx], y[k], v[n + k], result[k];
+          load<R>(in, at, x);
+          load<R>(in + n, at, y);
+          load<R>(in + n + k, at, v);
+          Op::residual_tangent(x, y, v, result);
+          for (int i = 0; i < k; ++i) Traits<R>::store(result[i], &out[i][at]);
         });
     return status == OPGEN_OK ? conclude<Op>(failure, points, inputs, options, report) : status;
   }
@@ -135,6 +189,16 @@ struct Derivatives : Isolated<Op> {
       const opgen_array* cotangents, const opgen_array* tangents, const opgen_array* gradients,                         \
       const opgen_options* options, opgen_report* report) {                                                             \
     return opgen::Derivatives<Op>::second(*points, inputs, unknowns, cotangents, tangents, gradients, *options, report);\
+  }                                                                                                                     \
+  extern "C" OPGEN_EXPORT int opgen_curvature(                                                                          \
+      const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns, const opgen_array* v,         \
+      const opgen_array* w, const opgen_array* outputs, const opgen_options* options, opgen_report* report) {           \
+    return opgen::Derivatives<Op>::curvature(*points, inputs, unknowns, v, w, outputs, *options, report);               \
+  }                                                                                                                     \
+  extern "C" OPGEN_EXPORT int opgen_residual_tangent(                                                                   \
+      const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns, const opgen_array* tangents,  \
+      const opgen_array* outputs, const opgen_options* options, opgen_report* report) {                                 \
+    return opgen::Derivatives<Op>::residual_tangent(*points, inputs, unknowns, tangents, outputs, *options, report);    \
   }
 
 #endif

@@ -14,6 +14,8 @@
 //   * h_(j+1,j) = 0 is the happy breakdown: the space is closed under B, and x solves the system unless R is singular.
 //   * Each system of the batch stops on its own; from then on its vectors are zero and its solution is not touched.
 //   * Success is judged on b - A x computed anew, never on the recurrence for its norm.
+//   * How small b - A x can become depends on the terms A_i1 x_1, A_i2 x_2, ... that rounding acts on. The sum of their squares
+//     is the mean of (A (s x))_i^2 over all signs s of the entries of x: a product with random signs tells their size.
 //
 // Source: Saad and Schultz, SIAM J. Sci. Stat. Comput. 7 (1986); Saad, Iterative Methods (2003), 6.5 and 9.3; for the
 // two passes Giraud, Langou and Rozloznik, Comput. Math. Appl. 50 (2005).
@@ -30,12 +32,12 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <functional>
 #include <limits>
-#include <vector>
+#include <random>
+
+#include "opgen/gmres_hessenberg.h"
 
 namespace opgen {
 
@@ -58,6 +60,8 @@ struct GmresOptions {
   double tol = 1e-10;             // on |b - A x| / |b|
   int64_t restart = 50;           // columns kept; n is enough for any system
   int64_t max_iterations = 1000;  // products with A per system, over all restarts
+  double rounding = 0;            // |b - A x| may also be so many times the size of the terms of A x, up to `worst` |b|
+  double worst = 1e-3;
 };
 
 struct GmresResult {
@@ -66,6 +70,7 @@ struct GmresResult {
   at::Tensor residual;    // [N] double, |b - A x| / |b|
   at::Tensor status;      // [N] int64, values of GmresStatus
   at::Tensor dimension;   // [N] int64, the largest Krylov space met; if it is n, the matrix is regular
+  at::Tensor terms;       // [N] double, the size of the terms of A x beside |b|; zero where `rounding` did not need it
 };
 
 namespace detail {
@@ -81,6 +86,15 @@ inline at::Tensor norms(const at::Tensor& v) {
   return to_host(at::linalg_vector_norm(v / scale, 2, at::IntArrayRef{1}) * scale.select(1, 0));
 }
 
+// Random signs, [1, n], the same every time.
+inline at::Tensor signs(int64_t n) {
+  std::mt19937_64 random(n);
+  at::Tensor all = host({1, n});
+  double* sign = all.data_ptr<double>();
+  for (int64_t i = 0; i < n; ++i) sign[i] = random() >> 63 ? 1 : -1;
+  return all;
+}
+
 // Call f(system) for each of n systems, on all threads.
 template <class F>
 void each(int64_t n, const F& f) {
@@ -89,56 +103,12 @@ void each(int64_t n, const F& f) {
   });
 }
 
-// The least-squares problems of all systems: all that GMRES keeps besides vectors. Scalars, so they stay on the host.
-struct Hessenberg {
-  int64_t columns;                       // room per system
-  std::vector<double> r, c, s, g;        // triangles by columns, rotations, rotated right-hand sides
-  std::vector<int64_t> used;             // columns of each system
-  std::vector<uint8_t> running, closed;  // still in this cycle; met a breakdown
-
-  Hessenberg(int64_t systems, int64_t columns)
-      : columns(columns), r(systems * columns * (columns + 1) / 2), c(systems * columns), s(systems * columns),
-        g(systems * (columns + 1)), used(systems), running(systems), closed(systems) {}
-
-  void start(int64_t i, bool run, double norm) {
-    g[i * (columns + 1)] = norm;
-    used[i] = closed[i] = 0;
-    running[i] = run;
-  }
-
-  // Take column j of H, (h[0..j], next), of system i; `size` is its norm. Returns the new residual norm.
-  double append(int64_t i, int64_t j, const double* h, double next, double size, double eps) {
-    double *R = &r[(i * (columns + 1) * columns + j * (j + 1)) / 2], *C = &c[i * columns], *S = &s[i * columns];
-    double* G = &g[i * (columns + 1)];
-    if (next <= 8 * eps * size) next = 0, closed[i] = 1;
-    std::copy(h, h + j + 1, R);
-    for (int64_t k = 0; k < j; ++k) {
-      const double above = C[k] * R[k] + S[k] * R[k + 1];
-      R[k + 1] = C[k] * R[k + 1] - S[k] * R[k];
-      R[k] = above;
-    }
-    // A closed space with a zero on the diagonal: B is singular there, and the column brings nothing.
-    if (closed[i] && !(std::abs(R[j]) > 8 * eps * size)) return std::abs(G[j]);
-    const double d = std::hypot(R[j], next);
-    C[j] = R[j] / d;
-    S[j] = next / d;
-    R[j] = d;
-    G[j + 1] = -S[j] * G[j];
-    G[j] *= C[j];
-    used[i] = j + 1;
-    return std::abs(G[j + 1]);
-  }
-
-  // Solve R y = g of system i.
-  void solve(int64_t i, double* y) const {
-    const double* R = &r[i * (columns + 1) * columns / 2];
-    for (int64_t k = used[i] - 1; k >= 0; --k) {
-      double sum = g[i * (columns + 1) + k];
-      for (int64_t l = k + 1; l < used[i]; ++l) sum -= R[l * (l + 1) / 2 + k] * y[l];
-      y[k] = sum / R[k * (k + 1) / 2 + k];
-    }
-  }
-};
+template <class F>
+bool any(int64_t n, const F& f) {
+  for (int64_t i = 0; i < n; ++i)
+    if (f(i)) return true;
+  return false;
+}
 
 }  // namespace detail
 
@@ -151,13 +121,13 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
   const double eps = b.scalar_type() == at::kFloat ? std::numeric_limits<float>::epsilon()
                                                    : std::numeric_limits<double>::epsilon();
   GmresResult result{initial.defined() ? initial.clone() : at::zeros_like(b), host({N}, at::kLong), host({N}),
-                     host({N}, at::kLong), host({N}, at::kLong)};
+                     host({N}, at::kLong), host({N}, at::kLong), host({N})};
   if (N == 0 || n == 0) return result;
 
   int64_t* iterations = result.iterations.data_ptr<int64_t>();
   int64_t* dimension = result.dimension.data_ptr<int64_t>();
   GmresStatus* status = reinterpret_cast<GmresStatus*>(result.status.data_ptr<int64_t>());
-  double* relative = result.residual.data_ptr<double>();
+  double *relative = result.residual.data_ptr<double>(), *terms = result.terms.data_ptr<double>();
   at::Tensor& x = result.solution;
   // A factor of zero freezes a system: where() gives zeros even for its NaN.
   const auto rows = [&](const at::Tensor& t) { return t.to(b.device()).unsqueeze(1); };
@@ -176,10 +146,11 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
 
   // Set the status of system i from its true residual. `stuck`: its last cycle brought too little.
   std::vector<uint8_t> open(N);
+  const auto goal = [&](int64_t i) { return std::max(options.tol, std::min(options.rounding * terms[i], options.worst)); };
   const auto judge = [&](int64_t i, double norm, bool stuck, bool stuck_for_good) {
     relative[i] = b_norm[i] == 0 ? 0 : norm / b_norm[i];
     const bool limit = iterations[i] >= options.max_iterations;
-    if (relative[i] <= options.tol) status[i] = GmresStatus::converged;
+    if (relative[i] <= goal(i)) status[i] = GmresStatus::converged;
     else if (!std::isfinite(relative[i])) status[i] = GmresStatus::not_finite;
     else if (stuck_for_good || (stuck && !limit)) status[i] = GmresStatus::stagnated;
     else status[i] = GmresStatus::max_iterations;
@@ -189,7 +160,8 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
 
   Hessenberg H(N, m);
   const at::Tensor V = at::empty({m, N, n}, b.options());
-  while (std::any_of(open.begin(), open.end(), [](bool o) { return o; })) {
+  at::Tensor sign;
+  while (any(N, [&](int64_t i) { return open[i]; })) {
     each(N, [&](int64_t i) {
       H.start(i, open[i], r_norm[i]);
       factor[i] = open[i] ? 1 / r_norm[i] : 0;
@@ -200,10 +172,10 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
       V[j].copy_(scaled(j == 0 ? r : V[j], factors));
       at::Tensor w = product(precondition ? precondition(V[j]) : V[j]);
       const at::Tensor sizes = norms(w), basis = V.narrow(0, 0, j + 1).transpose(0, 1);  // [N, j + 1, n]
-      at::Tensor h = at::bmm(basis, w.unsqueeze(2));
-      w = w - at::bmm(basis.transpose(1, 2), h).squeeze(2);
-      const at::Tensor correction = at::bmm(basis, w.unsqueeze(2));
-      w = w - at::bmm(basis.transpose(1, 2), correction).squeeze(2);
+      at::Tensor h = at::bmm(w.unsqueeze(1), basis.transpose(1, 2));  // the rows V^T w of each system
+      w = w - at::bmm(h, basis).squeeze(1);
+      const at::Tensor correction = at::bmm(w.unsqueeze(1), basis.transpose(1, 2));
+      w = w - at::bmm(correction, basis).squeeze(1);
       h = to_host(h + correction);
       const at::Tensor nexts = norms(w);
       const double *column = h.data_ptr<double>(), *size = sizes.data_ptr<double>(), *next = nexts.data_ptr<double>();
@@ -213,11 +185,11 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
         ++iterations[i];
         const double norm = std::isfinite(next[i]) ? H.append(i, j, column + i * (j + 1), next[i], size[i], eps) : 0;
         dimension[i] = std::max(dimension[i], H.used[i]);
-        H.running[i] = std::isfinite(next[i]) && !H.closed[i] && norm > options.tol * b_norm[i] &&
-                       iterations[i] < options.max_iterations;
+        H.running[i] = std::isfinite(next[i]) && !H.closed[i] && iterations[i] < options.max_iterations &&
+                       norm > goal(i) * b_norm[i];
         if (H.running[i]) factor[i] = 1 / next[i];
       });
-      running = std::any_of(H.running.begin(), H.running.end(), [](bool o) { return o; });
+      running = any(N, [&](int64_t i) { return H.running[i]; });
       if (running && j + 1 < m) V[j + 1].copy_(w);
     }
 
@@ -225,16 +197,23 @@ inline GmresResult gmres(const LinearMap& product, const at::Tensor& b, const Gm
     const at::Tensor y = host({N, columns});
     double* coefficients = y.data_ptr<double>();
     each(N, [&](int64_t i) { H.solve(i, coefficients + i * columns); });
-    const at::Tensor basis = V.narrow(0, 0, columns).permute({1, 2, 0});  // [N, n, columns]
-    const at::Tensor step = at::bmm(basis, y.to(b.options()).unsqueeze(2)).squeeze(2);
+    const at::Tensor basis = V.narrow(0, 0, columns).transpose(0, 1);
+    const at::Tensor step = at::bmm(y.to(b.options()).unsqueeze(1), basis).squeeze(1);
     const at::Tensor x_new = x + (precondition ? precondition(step) : step);
     const at::Tensor r_new = b - product(x_new), new_norms = norms(r_new);
     const double* new_norm = new_norms.data_ptr<double>();
+    at::Tensor size;
+    const auto unsolved = [&](int64_t i) { return open[i] && new_norm[i] > options.tol * b_norm[i]; };
+    if (options.rounding > 0 && any(N, unsolved)) {
+      if (!sign.defined()) sign = signs(n).to(b.options());
+      size = norms(product(x_new * sign));
+    }
     each(N, [&](int64_t i) {
       const double before = r_norm[i], after = new_norm[i];
       is_better[i] = open[i] && after < before;
       if (!open[i]) return;
       if (after < before || !std::isfinite(after)) r_norm[i] = after;
+      if (after < before && size.defined()) terms[i] = size.data_ptr<double>()[i] / b_norm[i];
       const bool whole = H.closed[i] || H.used[i] == n;  // then the cycle had all that it can have
       judge(i, r_norm[i], r_norm[i] > 0.999 * before, whole && r_norm[i] > 0.5 * before);
     });

@@ -39,5 +39,18 @@ int opgen_isolated(const opgen_points*, const opgen_array* inputs, const opgen_a
 int opgen_residual_pullback(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                             const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*,
                             opgen_report*);
+
+// v, w: n each, tangents of the inputs; outputs: k + m, the second derivative of the outputs along v and w.
+int opgen_curvature(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns, const opgen_array* v,
+                    const opgen_array* w, const opgen_array* outputs, const opgen_options*, opgen_report*);
+
+// tangents: n + k; outputs: k, F_x v + F_y w.
+int opgen_residual_tangent(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
+                           const opgen_array* tangents, const opgen_array* outputs, const opgen_options*, opgen_report*);
+
+// Coupled operators only: an approximate inverse of F_y at the roots of the batch.
+int opgen_preconditioner_new(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
+                             const opgen_options*, opgen_preconditioner*, opgen_report*);
+void opgen_preconditioner_delete(opgen_preconditioner*);
 }
 #endif

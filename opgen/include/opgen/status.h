@@ -8,7 +8,7 @@
 
 namespace opgen {
 
-enum class Cause { none, input, iterations, value, singular };
+enum class Cause { none, input, iterations, value, singular, linear };
 
 // The lowest failing point of a call, and how many there are.
 struct Failure {

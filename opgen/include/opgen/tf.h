@@ -2,7 +2,8 @@
 #ifndef OPGEN_TF_H
 #define OPGEN_TF_H
 
-#include <opgen/gmres_adjoint.h>
+#include <opgen/kernel.h>
+#include <opgen/operands.h>
 #include <tensorflow/c/kernels.h>
 #include <tensorflow/c/ops.h>
 #include <tensorflow/c/tf_status.h>
@@ -53,8 +54,8 @@ inline void destroy(void* kernel) { delete static_cast<Attributes*>(kernel); }
 // The tensors of one call, seen at its points.
 class Call {
  public:
-  Call(TF_OpKernelContext* context, const char* op, const Attributes& attributes)
-      : context_(context), op_(op), attributes_(attributes), status_(TF_NewStatus()) {
+  Call(TF_OpKernelContext* context, const Signature& signature, const Attributes& attributes)
+      : context_(context), attributes_(attributes), status_(TF_NewStatus()), operands_(signature) {
     for (int i = 0; i < TF_NumInputs(context); ++i) {
       TF_Tensor* tensor = nullptr;
       TF_GetInput(context, i, &tensor, status_.get());
@@ -68,38 +69,38 @@ class Call {
 
   const Attributes& attributes() const { return attributes_; }
 
-  // The points are the broadcast shape of the first `n` inputs; all others must fit it.
-  bool points(int n) {
-    for (int i = 0; i < static_cast<int>(shapes_.size()); ++i) {
-      const Shape before = shape_;
-      if (!broadcast(shape_, shapes_[i]) || (i >= n && shape_ != before)) {
-        return fail(std::string(op_) + ": argument " + std::to_string(i + 1) + " has shape " + text(shapes_[i]) +
-                    ", which does not broadcast to " + text(before));
-      }
+  // The next n inputs are those of operands `first`, `first` + 1, ...; the points are what all that widen broadcast to.
+  bool take(int first, int n, const char* role = "", bool widens = true) {
+    for (int number = first; number < first + n; ++number) {
+      const std::string fault = operands_.add(number, role, shapes_[numbers_.size()], widens);
+      numbers_.push_back(number);
+      if (!fault.empty()) return fail(fault);
     }
-    view_ = {dtype_ == TF_FLOAT ? OPGEN_FLOAT32 : OPGEN_FLOAT64, static_cast<int32_t>(shape_.size()), shape_.data()};
     return true;
   }
+  // After all of them.
+  bool taken() {
+    const std::string fault = operands_.incomplete();
+    view_ = operands_.points(dtype_ == TF_FLOAT);
+    return fault.empty() || fail(fault);
+  }
   const opgen_points* view() const { return &view_; }
-  const Shape& shape() const { return shape_; }
-  const Shape& shape(int input) const { return shapes_[input]; }
   TF_DataType dtype() const { return dtype_; }
 
   std::vector<opgen_array> inputs(int first, int n) {
     std::vector<opgen_array> arrays;
-    for (int i = first; i < first + n; ++i) arrays.push_back(array(TF_TensorData(inputs_[i].get()), shapes_[i]));
+    for (int i = first; i < first + n; ++i) {
+      arrays.push_back(operands_.array(TF_TensorData(inputs_[i].get()), shapes_[i], numbers_[i]));
+    }
     return arrays;
   }
-  void* output(int i, TF_DataType dtype, const Shape& shape) {
-    const size_t bytes = static_cast<size_t>(count(shape)) * TF_DataTypeSize(dtype);
-    outputs_.emplace_back(TF_AllocateOutput(context_, i, dtype, shape.data(), static_cast<int>(shape.size()), bytes,
-                                            status_.get()));
-    return outputs_.back() ? TF_TensorData(outputs_.back().get()) : nullptr;
-  }
-  opgen_array array(void* data, const Shape& shape) {
-    strides_.push_back(std::make_unique<Shape>(strides(shape, shape_)));
-    return {data, strides_.back()->data()};
-  }
+  // Output i, which has the core axes of an operand, and all batch axes.
+  opgen_array result(int i, int number) { return output(i, number, operands_.shape(number), dtype_); }
+  void* diagnostic(int i, TF_DataType dtype) { return output(i, no_core, operands_.batch(), dtype).data; }
+  // Output i, of the shape of input i.
+  opgen_array gradient(int i) { return output(i, numbers_[i], shapes_[i], dtype_); }
+  opgen_array absent() { return operands_.absent(); }
+
   bool ok() { return TF_GetCode(status_.get()) == TF_OK || (TF_OpKernelContext_Failure(context_, status_.get()), false); }
   bool fail(const std::string& message) {
     TF_SetStatus(status_.get(), TF_INVALID_ARGUMENT, message.c_str());
@@ -108,38 +109,41 @@ class Call {
   }
 
  private:
+  opgen_array output(int i, int number, const Shape& shape, TF_DataType dtype) {
+    const size_t bytes = static_cast<size_t>(count(shape)) * TF_DataTypeSize(dtype);
+    outputs_.emplace_back(TF_AllocateOutput(context_, i, dtype, shape.data(), static_cast<int>(shape.size()), bytes,
+                                            status_.get()));
+    return operands_.array(outputs_.back() ? TF_TensorData(outputs_.back().get()) : nullptr, shape, number);
+  }
+
   TF_OpKernelContext* context_;
-  const char* op_;
   const Attributes& attributes_;
   Status status_;
   TF_DataType dtype_ = TF_DOUBLE;
   std::vector<Tensor> inputs_, outputs_;
   std::vector<Shape> shapes_;
-  std::vector<std::unique_ptr<Shape>> strides_;
-  Shape shape_;
+  std::vector<int> numbers_;
+  OperandShapes operands_;
   opgen_points view_{};
 };
 
-// `Op` has the operator's name and its numbers of inputs, unknowns and auxiliaries.
+// `Op` has the operator's name, its numbers of inputs, unknowns and auxiliaries, and what signature.h says of their axes.
 template <class Op, bool diagnostics>
 void solve(void* kernel, TF_OpKernelContext* context) {
-  Call call(context, Op::name, *static_cast<Attributes*>(kernel));
-  if (!call.ok() || !call.points(Op::inputs)) return;
-  const auto inputs = call.inputs(0, Op::inputs);
-  const bool warm = TF_NumInputs(context) > Op::inputs;
-  const auto initial = warm ? call.inputs(Op::inputs, Op::unknowns) : std::vector<opgen_array>();
-  constexpr int values = Op::unknowns + Op::auxiliaries;
+  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  Call call(context, signature<Op>(), *static_cast<Attributes*>(kernel));
+  const bool warm = TF_NumInputs(context) > n;
+  if (!call.ok() || !call.take(0, n) || (warm && !call.take(n, k, "initial ", false)) || !call.taken()) return;
+  const auto inputs = call.inputs(0, n);
+  const auto initial = warm ? call.inputs(n, k) : std::vector<opgen_array>();
   std::vector<opgen_array> outputs;
-  for (int i = 0; i < values + diagnostics; ++i) {
-    outputs.push_back(call.array(call.output(i, call.dtype(), call.shape()), call.shape()));
-  }
+  for (int i = 0; i < values; ++i) outputs.push_back(call.result(i, n + i));
+  outputs.push_back(diagnostics ? call.result(values, no_core) : call.absent());
   int32_t* iterations = nullptr;
   unsigned char* converged = nullptr;
   if constexpr (diagnostics) {
-    iterations = static_cast<int32_t*>(call.output(values + 1, TF_INT32, call.shape()));
-    converged = static_cast<unsigned char*>(call.output(values + 2, TF_BOOL, call.shape()));
-  } else {
-    outputs.push_back({nullptr, outputs[0].strides});
+    iterations = static_cast<int32_t*>(call.diagnostic(values + 1, TF_INT32));
+    converged = static_cast<unsigned char*>(call.diagnostic(values + 2, TF_BOOL));
   }
   if (!call.ok()) return;
   opgen_report report;
@@ -147,114 +151,6 @@ void solve(void* kernel, TF_OpKernelContext* context) {
                   &call.attributes().options, &report) != OPGEN_OK) {
     call.fail(report.message);
   }
-}
-
-template <class Op>
-AtenLoader& aten_loader() {
-  static AtenLoader loader(Op::name);
-  return loader;
-}
-
-// Inputs and unknowns, which every derivative is given first, and how the rest of its operands and its results are seen.
-template <class Op>
-struct Derivative : Call {
-  Derivative(void* kernel, TF_OpKernelContext* context)
-      : Call(context, Op::name, *static_cast<Attributes*>(kernel)), good(Call::ok() && points(TF_NumInputs(context))) {
-    if (!good) return;
-    x = inputs(0, Op::inputs);
-    y = inputs(Op::inputs, Op::unknowns);
-  }
-  std::vector<opgen_array> operands(int offset, int n) { return inputs(Op::inputs + Op::unknowns + offset, n); }
-  // Results with the shapes of the first operands, or with the points' shape.
-  std::vector<opgen_array> results(int n, bool like_operands) {
-    std::vector<opgen_array> made;
-    for (int i = 0; i < n; ++i) {
-      const Shape& own = like_operands ? shape(i) : shape();
-      made.push_back(array(output(i, dtype(), own), own));
-    }
-    good = Call::ok();
-    return made;
-  }
-  void end(int status) {
-    if (status != OPGEN_OK) fail(report.message);
-  }
-  void end(const std::string& failure) {
-    if (!failure.empty()) fail(failure);
-  }
-
-  bool good;
-  std::vector<opgen_array> x, y;
-  opgen_report report;
-};
-
-constexpr bool like_operands = true, like_points = false;
-
-template <class Op>
-void adjoint(void* kernel, TF_OpKernelContext* context) {
-  Derivative<Op> call(kernel, context);
-  if (!call.good) return;
-  const auto cotangents = call.operands(0, Op::unknowns + Op::auxiliaries);
-  const auto gradients = call.results(Op::inputs, like_operands);
-  if (!call.good) return;
-  const opgen_options& options = call.attributes().options;
-  if (call.attributes().gmres) {
-    return call.end(gmres_adjoint(aten_loader<Op>(), *call.view(), call.x, call.y, cotangents, gradients, options));
-  }
-  call.end(opgen_adjoint(call.view(), call.x.data(), call.y.data(), cotangents.data(), gradients.data(), &options,
-                         &call.report));
-}
-
-template <class Op>
-void tangent(void* kernel, TF_OpKernelContext* context) {
-  Derivative<Op> call(kernel, context);
-  if (!call.good) return;
-  const auto tangents = call.operands(0, Op::inputs);
-  const auto outputs = call.results(Op::unknowns + Op::auxiliaries, like_points);
-  if (!call.good) return;
-  const opgen_options& options = call.attributes().options;
-  if (call.attributes().gmres) {
-    return call.end(gmres_tangent(aten_loader<Op>(), *call.view(), call.x, call.y, tangents, outputs, options));
-  }
-  call.end(opgen_tangent(call.view(), call.x.data(), call.y.data(), tangents.data(), outputs.data(), &options,
-                         &call.report));
-}
-
-template <class Op>
-void second(void* kernel, TF_OpKernelContext* context) {
-  Derivative<Op> call(kernel, context);
-  if (!call.good) return;
-  constexpr int bars = Op::unknowns + Op::auxiliaries;
-  const auto cotangents = call.operands(0, bars), tangents = call.operands(bars, Op::inputs);
-  const auto gradients = call.results(Op::inputs, like_operands);
-  if (!call.good) return;
-  const opgen_options& options = call.attributes().options;
-  if (call.attributes().gmres) {
-    return call.end(
-        gmres_second(aten_loader<Op>(), *call.view(), call.x, call.y, cotangents, tangents, gradients, options));
-  }
-  call.end(opgen_second(call.view(), call.x.data(), call.y.data(), cotangents.data(), tangents.data(), gradients.data(),
-                        &options, &call.report));
-}
-
-template <class Op>
-void residual(void* kernel, TF_OpKernelContext* context) {
-  Derivative<Op> call(kernel, context);
-  if (!call.good) return;
-  const auto outputs = call.results(Op::unknowns, like_points);
-  if (!call.good) return;
-  call.end(opgen_residual(call.view(), call.x.data(), call.y.data(), outputs.data(), &call.attributes().options,
-                          &call.report));
-}
-
-template <class Op>
-void residual_pullback(void* kernel, TF_OpKernelContext* context) {
-  Derivative<Op> call(kernel, context);
-  if (!call.good) return;
-  const auto cotangents = call.operands(0, Op::unknowns);
-  const auto gradients = call.results(Op::inputs + Op::unknowns, like_operands);
-  if (!call.good) return;
-  call.end(opgen_residual_pullback(call.view(), call.x.data(), call.y.data(), cotangents.data(), gradients.data(),
-                                   &call.attributes().options, &call.report));
 }
 
 }  // namespace opgen::tf

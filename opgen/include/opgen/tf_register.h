@@ -2,57 +2,90 @@
 #ifndef OPGEN_TF_REGISTER_H
 #define OPGEN_TF_REGISTER_H
 
-#include <opgen/tf.h>
+#include <opgen/tf_derivatives.h>
 
 namespace opgen::tf {
 
-// The broadcast shape of inputs [0, n), as far as it is known; sizes that cannot agree are an error here already.
-inline ShapeHandle broadcast_shape(TF_ShapeInferenceContext* context, int n, const char* op, TF_Status* status) {
-  std::vector<ShapeHandle> shapes;
-  int64_t rank = 0;
-  for (int i = 0; i < n; ++i) {
-    shapes.emplace_back(TF_NewShapeHandle());
-    TF_ShapeInferenceContextGetInput(context, i, shapes.back().get(), status);
-    if (!TF_ShapeInferenceContextRankKnown(context, shapes.back().get())) return nullptr;
-    const int64_t r = TF_ShapeInferenceContextRank(context, shapes.back().get());
-    if (r > rank) rank = r;
+// What is known of the shape of an input; null if not even its rank is.
+inline std::unique_ptr<Shape> known_shape(TF_ShapeInferenceContext* context, int input, TF_Status* status) {
+  const ShapeHandle handle(TF_NewShapeHandle());
+  TF_ShapeInferenceContextGetInput(context, input, handle.get(), status);
+  if (!TF_ShapeInferenceContextRankKnown(context, handle.get())) return nullptr;
+  auto shape = std::make_unique<Shape>();
+  const Dimension dimension(TF_NewDimensionHandle());
+  for (int64_t d = 0; d < TF_ShapeInferenceContextRank(context, handle.get()); ++d) {
+    TF_ShapeInferenceContextDim(context, handle.get(), d, dimension.get());
+    const bool known = TF_DimensionHandleValueKnown(dimension.get());
+    shape->push_back(known ? TF_DimensionHandleValue(dimension.get()) : unknown_extent);
   }
-  ShapeHandle result(TF_ShapeInferenceContextScalar(context));
-  for (int64_t d = 0; d < rank; ++d) {
-    int64_t size = 1;
-    bool unknown = false;
-    for (const ShapeHandle& shape : shapes) {
-      const int64_t axis = d - rank + TF_ShapeInferenceContextRank(context, shape.get());
-      if (axis < 0) continue;
-      Dimension dimension(TF_NewDimensionHandle());
-      TF_ShapeInferenceContextDim(context, shape.get(), axis, dimension.get());
-      const int64_t extent = TF_DimensionHandleValueKnown(dimension.get()) ? TF_DimensionHandleValue(dimension.get()) : -1;
-      if (extent < 0) {
-        unknown = true;
-      } else if (extent != 1 && size != 1 && size != extent) {
-        const std::string message = std::string(op) + ": inputs of sizes " + std::to_string(size) + " and " +
-                                    std::to_string(extent) + " along axis " + std::to_string(d) + " do not broadcast";
-        TF_SetStatus(status, TF_INVALID_ARGUMENT, message.c_str());
-        return nullptr;
-      } else if (extent != 1) {
-        size = extent;
-      }
-    }
-    if (unknown && size == 1) size = -1;  // a known size other than 1 is the result's, whatever the unknown one is
-    ShapeHandle axis(TF_ShapeInferenceContextVectorFromSize(context, static_cast<size_t>(size)));
-    ShapeHandle longer(TF_NewShapeHandle());
-    TF_ShapeInferenceContextConcatenateShapes(context, result.get(), axis.get(), longer.get(), status);
-    if (TF_GetCode(status) != TF_OK) return nullptr;
-    result = std::move(longer);
-  }
-  return result;
+  return shape;
 }
 
-template <class Op, int inputs, int outputs>
-void points_shape(TF_ShapeInferenceContext* context, TF_Status* status) {
+// Broadcasts the first `rank` axes of `shape`; false, and the sizes of an axis, if they do not agree.
+inline bool broadcast_known(Shape& to, const Shape& shape, size_t rank, size_t& axis, int64_t (&sizes)[2]) {
+  if (rank > to.size()) to.insert(to.begin(), rank - to.size(), 1);
+  for (size_t d = 0; d < rank; ++d) {
+    const int64_t own = shape[d];
+    int64_t& wide = to[axis = to.size() - rank + d];
+    if (own == 1 || own == wide) continue;
+    if (wide == 1 || wide == unknown_extent) {
+      wide = own;  // a known size other than 1 is the result's, whatever the unknown one is
+    } else if (own != unknown_extent) {
+      sizes[0] = wide, sizes[1] = own;
+      return false;
+    }
+  }
+  return true;
+}
+
+inline ShapeHandle handle_of(TF_ShapeInferenceContext* context, const Shape& shape, TF_Status* status) {
+  ShapeHandle made(TF_ShapeInferenceContextScalar(context));
+  for (const int64_t extent : shape) {
+    const ShapeHandle axis(TF_ShapeInferenceContextVectorFromSize(context, static_cast<size_t>(extent)));
+    ShapeHandle longer(TF_NewShapeHandle());
+    TF_ShapeInferenceContextConcatenateShapes(context, made.get(), axis.get(), longer.get(), status);
+    made = std::move(longer);
+  }
+  return made;
+}
+
+// Gives outputs the batch axes that the inputs in `groups` broadcast to, as far as they are known, and the core axes of
+// operands `first`, `first` + 1, ...; further ones have none. Sizes that cannot agree are an error here already.
+template <class Op>
+void infer(TF_ShapeInferenceContext* context, TF_Status* status, std::vector<Group> groups, int first, int outputs,
+           int diagnostics = 0) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
-  const ShapeHandle shape = broadcast_shape(context, inputs, Op::name, status);
-  for (int i = 0; shape && i < outputs; ++i) TF_ShapeInferenceContextSetOutput(context, i, shape.get(), status);
+  OperandShapes operands(signature<Op>());
+  Shape batch;
+  bool known = true;
+  int at = 0;
+  const auto fail = [&](const std::string& what) { TF_SetStatus(status, TF_INVALID_ARGUMENT, what.c_str()); };
+  const auto rest = static_cast<int>(TF_ShapeInferenceContextNumInputs(context));
+  for (const Group& group : groups) at += group.count;
+  if (at < rest) groups.push_back({Op::inputs, rest - at, "initial "});
+  const int widening = at;
+  at = 0;
+  for (const Group& group : groups) {
+    for (int number = group.first; number < group.first + group.count; ++number, ++at) {
+      const auto shape = known_shape(context, at, status);
+      if (!shape) {
+        known = known && at >= widening;
+        continue;
+      }
+      const std::string fault = operands.add_core(number, group.role, *shape);
+      if (!fault.empty()) return fail(fault);
+      size_t axis = 0;
+      int64_t sizes[2];
+      if (at >= widening || broadcast_known(batch, *shape, shape->size() - operands.core_rank(number), axis, sizes)) continue;
+      return fail(std::string(Op::name) + ": inputs of sizes " + std::to_string(sizes[0]) + " and " +
+                  std::to_string(sizes[1]) + " along axis " + std::to_string(axis) + " do not broadcast");
+    }
+  }
+  for (int i = 0; known && i < outputs + diagnostics && TF_GetCode(status) == TF_OK; ++i) {
+    Shape shape = batch;
+    if (i < outputs) operands.append_core(first + i, shape);
+    TF_ShapeInferenceContextSetOutput(context, i, handle_of(context, shape, status).get(), status);
+  }
 }
 
 // Output i has the shape of input i.
@@ -112,18 +145,32 @@ inline void define(const Definition& op, ShapeFunction shape, Compute compute) {
   }
 }
 
-// Registers the seven operators that make up one generated function.
+// Registers the operators that make up one generated function.
 template <class Op>
 bool register_operators() {
-  constexpr int n = Op::inputs, k = Op::unknowns, m = Op::auxiliaries;
+  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  using Context = TF_ShapeInferenceContext;
   const std::string name = Op::registered_name;
-  define({name, n, true, k + m, false}, points_shape<Op, n, k + m>, solve<Op, false>);
-  define({name + "Solve", n, true, k + m, true}, points_shape<Op, n, k + m + 3>, solve<Op, true>);
-  define({name + "Adjoint", n + 2 * k + m, false, n, false}, inputs_shape<n>, adjoint<Op>);
-  define({name + "Tangent", n + k + n, false, k + m, false}, points_shape<Op, n + k + n, k + m>, tangent<Op>);
-  define({name + "Second", n + 2 * k + m + n, false, n, false}, inputs_shape<n>, second<Op>);
-  define({name + "Residual", n + k, false, k, false}, points_shape<Op, n + k, k>, residual<Op>);
+  define({name, n, true, values, false}, [](Context* c, TF_Status* s) { infer<Op>(c, s, {{0, n, ""}}, n, values); },
+         solve<Op, false>);
+  define({name + "Solve", n, true, values, true},
+         [](Context* c, TF_Status* s) { infer<Op>(c, s, {{0, n, ""}}, n, values, 3); }, solve<Op, true>);
+  define({name + "Adjoint", n + k + values, false, n, false}, inputs_shape<n>, adjoint<Op>);
+  define({name + "Tangent", n + k + n, false, values, false},
+         [](Context* c, TF_Status* s) { infer<Op>(c, s, {{0, n + k, ""}, {0, n, "tangent of "}}, n, values); },
+         tangent<Op>);
+  define({name + "Second", n + k + values + n, false, n, false}, inputs_shape<n>, second<Op>);
+  define({name + "Curvature", n + k + 2 * n, false, values, false},
+         [](Context* c, TF_Status* s) {
+           infer<Op>(c, s, {{0, n + k, ""}, {0, n, "tangent of "}, {0, n, "tangent of "}}, n, values);
+         },
+         curvature<Op>);
+  define({name + "Residual", n + k, false, k, false},
+         [](Context* c, TF_Status* s) { infer<Op>(c, s, {{0, n + k, ""}}, n, k); }, residual<Op>);
   define({name + "ResidualPullback", n + 2 * k, false, n + k, false}, inputs_shape<n + k>, residual_pullback<Op>);
+  define({name + "ResidualTangent", 2 * (n + k), false, k, false},
+         [](Context* c, TF_Status* s) { infer<Op>(c, s, {{0, n + k, ""}, {0, n + k, "tangent of "}}, n, k); },
+         residual_tangent<Op>);
   return true;
 }
 

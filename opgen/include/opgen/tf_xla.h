@@ -7,12 +7,10 @@
 #define OPGEN_TF_XLA_H
 
 #include <dlfcn.h>
-#include <opgen/broadcast.h>
 #include <opgen/kernel.h>
+#include <opgen/operands.h>
 
 #include <cstdlib>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,53 +24,74 @@ using Status = std::optional<std::string>;
 // each operand its rank and extents.
 class Call {
  public:
-  Call(const char* text, size_t length) : text_(text, length), at_(text_.data()) {
-    const int dtype = static_cast<int>(integer());
+  Call(const Signature& signature, const char* text, size_t length)
+      : text_(text, length), at_(text_.data()), operands_(signature) {
+    single_ = integer() == OPGEN_FLOAT32;
     options_.tol = std::strtod(at_, &at_);
     options_.max_iterations = integer();
     options_.on_failure = static_cast<int32_t>(integer());
-    const int64_t operands = integer();
-    for (int64_t i = 0; i < operands; ++i) {
-      Shape shape(static_cast<size_t>(integer()));
+    shapes_.resize(static_cast<size_t>(integer()));
+    for (Shape& shape : shapes_) {
+      shape.resize(static_cast<size_t>(integer()));
       for (int64_t& extent : shape) extent = integer();
-      broadcast(points_, shape);
-      shapes_.push_back(std::move(shape));
     }
-    view_ = {dtype, static_cast<int32_t>(points_.size()), points_.data()};
   }
 
-  std::vector<opgen_array> operands(const void** in, int first, int count) {
-    std::vector<opgen_array> arrays;
-    for (int i = first; i < first + count; ++i) arrays.push_back(array(const_cast<void*>(in[i]), shapes_[i]));
-    return arrays;
+  // The next n arguments are those of operands `first`, `first` + 1, ...
+  void take(int first, int n) {
+    for (int number = first; number < first + n; ++number) {
+      const std::string fault = operands_.add(number, "", shapes_[numbers_.size()], true);
+      numbers_.push_back(number);
+      if (fault_.empty()) fault_ = fault;
+    }
   }
-  // Results of the points' shape or, for gradients, of the shapes of the first operands.
-  std::vector<opgen_array> results(void* out, int count, bool like_operands) {
+  // After all of them; false, and a sentence in `status`, if they do not fit each other.
+  bool taken(void* status) {
+    if (fault_.empty()) fault_ = operands_.incomplete();
+    if (!fault_.empty()) static_cast<Status*>(status)->emplace(fault_);
+    view_ = operands_.points(single_);
+    return fault_.empty();
+  }
+
+  std::vector<opgen_array> arguments(const void** in, int first, int count) {
     std::vector<opgen_array> arrays;
-    for (int i = 0; i < count; ++i) {
-      void* const data = count == 1 ? out : static_cast<void**>(out)[i];
-      arrays.push_back(array(data, like_operands ? shapes_[i] : points_));
+    for (int i = first; i < first + count; ++i) {
+      arrays.push_back(operands_.array(const_cast<void*>(in[i]), shapes_[i], numbers_[i]));
     }
     return arrays;
   }
-  int operands() const { return static_cast<int>(shapes_.size()); }
+  // Results with the axes of operands `first`, `first` + 1, ...
+  std::vector<opgen_array> results(void* out, int first, int count) {
+    std::vector<opgen_array> arrays;
+    for (int i = 0; i < count; ++i) {
+      arrays.push_back(operands_.array(result(out, i, count), operands_.shape(first + i), first + i));
+    }
+    return arrays;
+  }
+  // Results of the shapes of the first arguments.
+  std::vector<opgen_array> gradients(void* out, int count) {
+    std::vector<opgen_array> arrays;
+    for (int i = 0; i < count; ++i) arrays.push_back(operands_.array(result(out, i, count), shapes_[i], numbers_[i]));
+    return arrays;
+  }
+  opgen_array absent() { return operands_.absent(); }
+  int arguments() const { return static_cast<int>(shapes_.size()); }
   const opgen_points* view() const { return &view_; }
   const opgen_options* options() const { return &options_; }
 
  private:
   int64_t integer() { return std::strtoll(at_, &at_, 10); }
-  opgen_array array(void* data, const Shape& shape) {
-    strides_.push_back(std::make_unique<Shape>(strides(shape, points_)));
-    return {data, strides_.back()->data()};
-  }
+  static void* result(void* out, int i, int count) { return count == 1 ? out : static_cast<void**>(out)[i]; }
 
   std::string text_;
   char* at_ = nullptr;
+  bool single_ = false;
   opgen_options options_{};
   opgen_points view_{};
-  Shape points_;
   std::vector<Shape> shapes_;
-  std::vector<std::unique_ptr<Shape>> strides_;
+  std::vector<int> numbers_;
+  OperandShapes operands_;
+  std::string fault_;
 };
 
 inline void conclude(int code, const opgen_report& report, void* status) {
@@ -81,13 +100,14 @@ inline void conclude(int code, const opgen_report& report, void* status) {
 
 template <class Op>
 void solve(void* out, const void** in, const char* text, size_t length, void* status) {
-  Call call(text, length);
-  constexpr int values = Op::unknowns + Op::auxiliaries;
-  const auto inputs = call.operands(in, 0, Op::inputs);
-  const bool warm = call.operands() > Op::inputs;
-  const auto initial = warm ? call.operands(in, Op::inputs, Op::unknowns) : std::vector<opgen_array>();
-  auto outputs = call.results(out, values, false);
-  outputs.push_back({nullptr, nullptr});
+  constexpr int n = Op::inputs, k = Op::unknowns;
+  Call call(signature<Op>(), text, length);
+  const bool warm = call.arguments() > n;
+  call.take(0, warm ? n + k : n);
+  if (!call.taken(status)) return;
+  const auto inputs = call.arguments(in, 0, n), initial = call.arguments(in, n, warm ? k : 0);
+  auto outputs = call.results(out, n, k + Op::auxiliaries);
+  outputs.push_back(call.absent());
   opgen_report report;
   conclude(opgen_solve(call.view(), inputs.data(), warm ? initial.data() : nullptr, outputs.data(), nullptr, nullptr,
                        call.options(), &report),
@@ -96,10 +116,13 @@ void solve(void* out, const void** in, const char* text, size_t length, void* st
 
 template <class Op>
 void adjoint(void* out, const void** in, const char* text, size_t length, void* status) {
-  Call call(text, length);
-  const auto inputs = call.operands(in, 0, Op::inputs), unknowns = call.operands(in, Op::inputs, Op::unknowns);
-  const auto bars = call.operands(in, Op::inputs + Op::unknowns, Op::unknowns + Op::auxiliaries);
-  const auto gradients = call.results(out, Op::inputs, true);
+  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  Call call(signature<Op>(), text, length);
+  call.take(0, n + k);
+  call.take(n, values);
+  if (!call.taken(status)) return;
+  const auto inputs = call.arguments(in, 0, n), unknowns = call.arguments(in, n, k);
+  const auto bars = call.arguments(in, n + k, values), gradients = call.gradients(out, n);
   opgen_report report;
   conclude(opgen_adjoint(call.view(), inputs.data(), unknowns.data(), bars.data(), gradients.data(), call.options(), &report),
            report, status);
@@ -107,10 +130,13 @@ void adjoint(void* out, const void** in, const char* text, size_t length, void* 
 
 template <class Op>
 void tangent(void* out, const void** in, const char* text, size_t length, void* status) {
-  Call call(text, length);
-  const auto inputs = call.operands(in, 0, Op::inputs), unknowns = call.operands(in, Op::inputs, Op::unknowns);
-  const auto tangents = call.operands(in, Op::inputs + Op::unknowns, Op::inputs);
-  const auto outputs = call.results(out, Op::unknowns + Op::auxiliaries, false);
+  constexpr int n = Op::inputs, k = Op::unknowns;
+  Call call(signature<Op>(), text, length);
+  call.take(0, n + k);
+  call.take(0, n);
+  if (!call.taken(status)) return;
+  const auto inputs = call.arguments(in, 0, n), unknowns = call.arguments(in, n, k);
+  const auto tangents = call.arguments(in, n + k, n), outputs = call.results(out, n, k + Op::auxiliaries);
   opgen_report report;
   conclude(opgen_tangent(call.view(), inputs.data(), unknowns.data(), tangents.data(), outputs.data(), call.options(), &report),
            report, status);
@@ -118,12 +144,15 @@ void tangent(void* out, const void** in, const char* text, size_t length, void* 
 
 template <class Op>
 void second(void* out, const void** in, const char* text, size_t length, void* status) {
-  Call call(text, length);
-  constexpr int outputs = Op::unknowns + Op::auxiliaries;
-  const auto inputs = call.operands(in, 0, Op::inputs), unknowns = call.operands(in, Op::inputs, Op::unknowns);
-  const auto bars = call.operands(in, Op::inputs + Op::unknowns, outputs);
-  const auto tangents = call.operands(in, Op::inputs + Op::unknowns + outputs, Op::inputs);
-  const auto gradients = call.results(out, Op::inputs, true);
+  constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
+  Call call(signature<Op>(), text, length);
+  call.take(0, n + k);
+  call.take(n, values);
+  call.take(0, n);
+  if (!call.taken(status)) return;
+  const auto inputs = call.arguments(in, 0, n), unknowns = call.arguments(in, n, k);
+  const auto bars = call.arguments(in, n + k, values), tangents = call.arguments(in, n + k + values, n);
+  const auto gradients = call.gradients(out, n);
   opgen_report report;
   conclude(opgen_second(call.view(), inputs.data(), unknowns.data(), bars.data(), tangents.data(), gradients.data(),
                         call.options(), &report),

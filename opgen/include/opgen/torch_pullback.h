@@ -2,7 +2,7 @@
 #ifndef OPGEN_TORCH_PULLBACK_H
 #define OPGEN_TORCH_PULLBACK_H
 
-#include <opgen/torch.h>
+#include <opgen/torch_tangent.h>
 
 namespace opgen::pytorch {
 
@@ -19,9 +19,9 @@ inline std::vector<opgen_array> gradients(Call& call, const std::vector<int64_t>
 template <class Op>
 void adjoint(StableIValue* stack, uint64_t, uint64_t) {
   constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
-  Call call(Op::name, stack);
-  call.tensors(n + k);
-  call.optional_tensors(values);
+  Call call(signature<Op>(), stack);
+  call.tensors(0, n + k);
+  call.optional_tensors(n, values, "cotangent of ");
   const auto wanted = call.integers();
   call.options();
   call.points(n + k + values, n);
@@ -41,9 +41,10 @@ void adjoint(StableIValue* stack, uint64_t, uint64_t) {
 template <class Op>
 void second(StableIValue* stack, uint64_t, uint64_t) {
   constexpr int n = Op::inputs, k = Op::unknowns, values = k + Op::auxiliaries;
-  Call call(Op::name, stack);
-  call.tensors(n + k);
-  call.optional_tensors(values + n);
+  Call call(signature<Op>(), stack);
+  call.tensors(0, n + k);
+  call.optional_tensors(n, values, "cotangent of ");
+  call.optional_tensors(0, n, "tangent of ");
   const auto wanted = call.integers();
   call.options();
   call.points(2 * n + k + values, n);
@@ -64,9 +65,9 @@ void second(StableIValue* stack, uint64_t, uint64_t) {
 template <class Op>
 void residual_pullback(StableIValue* stack, uint64_t, uint64_t) {
   constexpr int n = Op::inputs, k = Op::unknowns;
-  Call call(Op::name, stack);
-  call.tensors(n + k);
-  call.optional_tensors(k);
+  Call call(signature<Op>(), stack);
+  call.tensors(0, n + k);
+  call.optional_tensors(n, k, "cotangent of F at ");
   const auto wanted = call.integers();
   call.points(n + 2 * k, n + k);
   const auto inputs = call.arrays(0, n), unknowns = call.arrays(n, k), cotangents = call.arrays(n + k, k);

@@ -36,15 +36,17 @@ void each_operator(Visit&& visit) {
       "float tol=0, int max_iterations=0, str adjoint=\"direct\", str on_failure=\"raise\"";
   const std::string x = parameters("Tensor", "x", n), y = parameters("Tensor", "y", k);
   const std::string initial = parameters("Tensor?", "initial", k, "=None"), g = parameters("Tensor?", "g", values);
-  const std::string v = parameters("Tensor?", "v", n), wanted = "int[] wanted";
+  const std::string v = parameters("Tensor?", "v", n), w = parameters("Tensor?", "w", n), wanted = "int[] wanted";
   visit("plain", without_comma(x), results(values), solve<Op, false, true>);
   visit("forward", x + initial + options, results(values), solve<Op, false>);
   visit("solve", x + initial + options, results(values, ", Tensor, Tensor, Tensor"), solve<Op, true>);
   visit("adjoint", x + y + g + wanted + ", " + options, "Tensor[]", adjoint<Op>);
   visit("tangent", x + y + v + options, results(values), tangent<Op>);
   visit("second", x + y + g + v + wanted + ", " + options, "Tensor[]", second<Op>);
+  visit("curvature", x + y + v + w + options, results(values), curvature<Op>);
   visit("residual", without_comma(x + y), results(k), residual<Op>);
   visit("residual_pullback", x + y + parameters("Tensor?", "g", k) + wanted, "Tensor[]", residual_pullback<Op>);
+  visit("residual_tangent", without_comma(x + y + parameters("Tensor?", "v", n + k)), results(k), residual_tangent<Op>);
 }
 
 // Each name ends in the digest of the residual: two operators of one name may meet in a process, one edited since.
