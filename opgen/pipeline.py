@@ -20,6 +20,7 @@ from opgen.build.toolchain import (
     Compiler,
     Toolchain,
     find_compiler,
+    find_eigen,
     find_jax,
     find_tensorflow,
     find_torch,
@@ -153,7 +154,7 @@ class _Build:
         loaded = self._load()
         if compiler is None:
             raise fault
-        return self._make(loaded, Toolchain(compiler, self.tensorflow, self.torch, self.jax))
+        return self._make(loaded, Toolchain(compiler, self.tensorflow, self.torch, self.jax, find_eigen()))
 
     def _current(self) -> tuple[Built, ...]:
         """Return the operators of the source if all of them are current."""

@@ -113,8 +113,8 @@ class Boundaries:
         name, own = self.spec.unknowns[u].name, self.axes[u][d]
         scope = {**nests.formulas.scopes[u]}
         for before, index in enumerate(self.axes[u][:d]):
-            # Axes are filled one after the other, and this one also where those before it are outside: a formula tells the
-            # values in these corners, an array has none there.
+            # Axes are filled one after the other, and this one also where those before it are outside: a formula tells
+            # the values in these corners, an array has none there.
             low, high = nests.measure.halo(self.spec.unknowns[u])[before]
             if value.has(index) and not any(a.has(index) for a in value.atoms(sp.Indexed, sp.Sum)):
                 scope[index] = replace(scope[index], offset=scope[index].offset + low + high)

@@ -178,7 +178,7 @@ def _stencil(model: CoupledModel, found: tuple[Coefficient, ...]) -> tuple[str, 
     large = "conjugate gradients, as F_y is symmetric," if model.symmetric else "GMRES, as F_y is not symmetric,"
     return (
         f"{_article(points)} {points}-point stencil in {rank}-D{fields}{cyclic}",
-        f"sparse LU on moderate grids; on large ones {large} preconditioned by multigrid",
+        f"{large} preconditioned by a multigrid cycle; sparse LU where that stalls",
     )
 
 

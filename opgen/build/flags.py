@@ -17,6 +17,9 @@ KERNEL = (
     "-fno-math-errno",
     "-fno-trapping-math",
 )
+# Eigen's factorisations; its own warnings are not ours to mend.
+SPARSE = ("-std=c++17", "-O2", "-DNDEBUG")
+WITH_SPARSE = "-DOPGEN_SPARSE"  # the kernel may call them
 TENSORFLOW = ("-std=c++17", "-O2")
 # Of PyTorch's stable interface only what is there since 2.10: the library runs in every release since.
 TORCH = ("-std=c++17", "-O1", "-DTORCH_TARGET_VERSION=0x020A000000000000")

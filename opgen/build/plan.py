@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Stands in commands for opgen's own folder, which lies elsewhere on another machine.
 PACKAGE = "{opgen}"
+# What a kernel includes whose Jacobian is a stencil.
+STENCIL = "#include <opgen/coupled/stencil.h>"
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class _Planner:
     def plan(self) -> Plan:
         op, tensorflow, torch = self.tree.op, self.tools.tensorflow, self.tools.torch
         jax = self.tools.jax
-        kernel = self.compile("src/kernel.cc", self.tree["src/kernel.cc"], flags.KERNEL)
-        libraries = [Library(f"lib{op}.so", self.link(f"lib{op}.so", (kernel,), self.mathematics))]
+        kernel = self.kernel()
+        libraries = [Library(f"lib{op}.so", self.link(f"lib{op}.so", kernel, self.mathematics))]
         if tensorflow is not None and "src/tf_op.cc" in self.tree:
             libraries.append(self.tensorflow(kernel, tensorflow))
         if torch is not None and "src/torch_op.cc" in self.tree:
@@ -119,30 +121,40 @@ class _Planner:
             libraries.append(self.aten(torch))
         return Plan(op, tuple(libraries))
 
-    def tensorflow(self, kernel: Step, tensorflow: Framework) -> Library:
+    def kernel(self) -> tuple[Step, ...]:
+        """Compile the kernel and, for operators on grids, the sparse factorisations that it falls back to."""
+        text, eigen = self.tree["src/kernel.cc"], self.tools.eigen
+        if STENCIL not in text or eigen is None:
+            return (self.compile("src/kernel.cc", text, flags.KERNEL),)
+        source = (digest.RUNTIME / "sparse_runtime.cc").read_text(encoding="utf-8")
+        own = (*flags.SPARSE, "-isystem", str(eigen.folder))
+        kernel = self.compile("src/kernel.cc", text, (*flags.KERNEL, flags.WITH_SPARSE))
+        return kernel, self.compile("sparse_runtime.cc", source, own, eigen)
+
+    def tensorflow(self, kernel: tuple[Step, ...], tensorflow: Framework) -> Library:
         name = f"lib{self.tree.op}_tf.so"
         own = (*flags.TENSORFLOW, "-isystem", str(tensorflow.folder / "include"))
         adapter = self.compile("src/tf_op.cc", self.tree["src/tf_op.cc"], own, tensorflow)
         # Without naming the library TensorFlow 2.16 does not find its own TF_NewStatus.
         link = (f"-L{tensorflow.folder}", "-l:libtensorflow_framework.so.2", *self.mathematics, flags.LOADER)
-        step = self.link(name, (adapter, kernel), link, tensorflow)
+        step = self.link(name, (adapter, *kernel), link, tensorflow)
         return Library(name, step, (("tensorflow", tensorflow.version),))
 
-    def torch(self, kernel: Step, torch: Framework) -> Library:
+    def torch(self, kernel: tuple[Step, ...], torch: Framework) -> Library:
         name = f"lib{self.tree.op}_torch.so"
         own = (*flags.TORCH, *torch.flags, "-isystem", str(torch.folder / "include"))
         adapter = self.compile("src/torch_op.cc", self.tree["src/torch_op.cc"], own, torch)
         # No rpath: whoever loads it has imported torch.
         link = (f"-L{torch.folder / 'lib'}", "-ltorch_cpu", *self.mathematics, flags.LOADER)
-        step = self.link(name, (adapter, kernel), link, torch)
+        step = self.link(name, (adapter, *kernel), link, torch)
         return Library(name, step, (("torch", torch.version),))
 
-    def jax(self, kernel: Step, jax: Framework) -> Library:
+    def jax(self, kernel: tuple[Step, ...], jax: Framework) -> Library:
         name = f"lib{self.tree.op}_jax.so"
         own = (*flags.JAX, "-isystem", str(jax.folder / "include"))
         adapter = self.compile("src/xla_ffi.cc", self.tree["src/xla_ffi.cc"], own, jax)
         # The FFI is headers only: nothing of jaxlib is linked.
-        step = self.link(name, (adapter, kernel), (*self.mathematics, flags.LOADER), jax)
+        step = self.link(name, (adapter, *kernel), (*self.mathematics, flags.LOADER), jax)
         return Library(name, step, (("jaxlib", jax.version),))
 
     def aten(self, torch: Framework) -> Library:

@@ -60,7 +60,7 @@ class Framework:
     """An installed framework.
 
     Attributes:
-        name: "TensorFlow", "PyTorch" or "JAX".
+        name: "TensorFlow", "PyTorch", "JAX" or "Eigen".
         version: Its version.
         folder: Its package.
         flags: What compiling against it needs besides its headers.
@@ -80,6 +80,7 @@ class Toolchain:
     tensorflow: Framework | None
     torch: Framework | None
     jax: Framework | None = None
+    eigen: Framework | None = None
 
 
 def find_compiler(cache: Cache) -> Compiler:
@@ -140,6 +141,18 @@ def find_jax() -> Framework | None:
     text = (folder / "version.py").read_text(encoding="utf-8")
     match = re.search(r"^_version\s*=\s*['\"]([^'\"]+)['\"]", text, re.MULTILINE)
     return Framework("JAX", match[1] if match else "unknown", folder)
+
+
+def find_eigen() -> Framework | None:
+    """Find Eigen's headers, as the package cmeel-eigen or the system installs them."""
+    places = [Path(folder) / "cmeel.prefix" / "include" / "eigen3" for folder in sys.path if folder]
+    for folder in (*places, Path("/usr/include/eigen3")):
+        macros = folder / "Eigen" / "src" / "Core" / "util" / "Macros.h"
+        if (folder / "Eigen" / "SparseLU").is_file() and macros.is_file():
+            text = macros.read_text(encoding="utf-8")
+            found = re.findall(r"^#define EIGEN_(?:WORLD|MAJOR|MINOR)_VERSION (\d+)", text, re.MULTILINE)
+            return Framework("Eigen", ".".join(found) or "unknown", folder)
+    return None
 
 
 def _command() -> list[str]:

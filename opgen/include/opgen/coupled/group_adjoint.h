@@ -18,8 +18,9 @@ class BundleLinear {
   int64_t products = 0;
   Block<double>& x() { return x_; }
 
-  // Solves for the systems that are `going`, and unmarks those that do not reach tol |b|.
-  void solve(const double* b, double tol, bool (&going)[wide]) {
+  // Solves for the systems that are `going`, and unmarks those that do not reach tol |b|. `single`: a residual is taken to be
+  // what GMRES says, unless rounding weighs too much.
+  void solve(const double* b, double tol, bool single, bool (&going)[wide]) {
     const int64_t n = bundle_.unknowns(), budget = std::max<int64_t>(2 * BundleKrylov::most, n);
     std::copy_n(b, n * wide, r_.data());
     std::fill_n(x_.data(), n * wide, 0.0);
@@ -37,7 +38,7 @@ class BundleLinear {
       Each tolerance;
       for (int l = 0; l < wide; ++l) {
         any = any || open[l];
-        tolerance[l] = open[l] ? std::fmax(tol * first[l] / norm[l], trusted) : 1;
+        tolerance[l] = open[l] ? std::fmax(tol * first[l] / norm[l], single ? 0.5 * single_rounding : trusted) : 1;
       }
       if (!any) return;
       krylov_.solve(r_.data(), norm, open, tolerance, BundleKrylov::most, [&](const float* v, float* w, int) { multiply(v, sums_.data(), w); });
@@ -47,7 +48,8 @@ class BundleLinear {
       any = false;
       for (int l = 0; l < wide; ++l) {
         if (!open[l]) continue;
-        if (krylov_.remaining[l] * norm[l] <= tol * first[l]) {
+        const bool doubtful = krylov_.remaining[l] < trusted && krylov_.stretch[l] > 8;
+        if (krylov_.remaining[l] * norm[l] <= tol * first[l] && !doubtful) {
           open[l] = false;
         } else if (!(krylov_.remaining[l] <= 0.9) || products >= budget) {
           open[l] = going[l] = false;
@@ -180,9 +182,7 @@ class BundlePull {
       take(N{}, static_cast<const double*>(cotangent.data), static_cast<const double*>(bundle_.value[vector].data + first));
       if (!bar[vector].data) return;
       double* const to = bar[vector].data + first;
-      bundle_.group().template matrix<N>([&](const auto& factor) {
-        coupled::multiply<double>(factor.transposed(), static_cast<const double*>(cotangent.data), to, true, bundle_.threads());
-      });
+      bundle_.group().template matrix<N>([&](const auto& factor) { bundle_.apply(factor.transposed(), cotangent.data, to, true); });
     } else if constexpr (N::reads > 0) {
       const Strip* const strips[] = {bundle_.value};
       sweep_bundle<Op, N, 1, N::reads>(

@@ -38,7 +38,9 @@ class Bundle {
 
   Strip value[arrays], size[arrays];  // of arrays, and of the terms of sums
 
-  Bundle(const Group<Op>& group, bool exact, int threads) : group_(group), exact_(exact), threads_(threads) {
+  // `exact`: slopes are kept in double, too; `rough`: values are made by products in single precision.
+  Bundle(const Group<Op>& group, bool exact, bool rough, int threads)
+      : group_(group), exact_(exact), rough_(rough), threads_(threads) {
     for (int u = 0; u < k; ++u) {
       offset_[u] = unknowns_;
       unknowns_ += count(Op::arrays[n + u].core, sizes());
@@ -284,6 +286,21 @@ class Bundle {
     });
   }
 
+  // to = factor v, or to += factor v.
+  template <class M>
+  void apply(const Factor<M>& factor, const double* v, double* to, bool add) {
+    if (!rough_) return coupled::multiply<double>(factor, v, to, add, threads_);
+    if (const int64_t room = factor.rows + factor.columns; room > room_) single_ = Block<float>(room_ = room);
+    float *const from = single_.data(), *const made = single_.row(factor.columns);
+    for (int64_t i = 0; i < factor.columns * wide; ++i) from[i] = static_cast<float>(v[i]);
+    coupled::multiply<float>(factor, static_cast<const float*>(from), made, false, threads_);
+    if (add) {
+      for (int64_t i = 0; i < factor.rows * wide; ++i) to[i] += made[i];
+    } else {
+      for (int64_t i = 0; i < factor.rows * wide; ++i) to[i] = made[i];
+    }
+  }
+
   template <class N>
   const Real* fixed() const {
     return fixed_.data() + fixed_at_[N::number];
@@ -424,7 +441,7 @@ class Bundle {
   void product() {
     const Strip& vector = value[N::read[N::product.vector].array];
     const double* const from = vector.data + group_.template first<N>() * vector.stride[0];
-    group_.template matrix<N>([&](const auto& m) { coupled::multiply<double>(m, from, value[N::target].data, false, threads_); });
+    group_.template matrix<N>([&](const auto& factor) { apply(factor, from, value[N::target].data, false); });
   }
 
   // |M_i v| <= sum |M_ij| |v_j| <= |M_i| |v|: the last is taken for the size of the terms. It is little more than the sum, which
@@ -454,12 +471,14 @@ class Bundle {
   }
 
   const Group<Op>& group_;
-  bool exact_;
+  bool exact_, rough_;
   int threads_;
   int64_t systems_[wide] = {};
   int64_t unknowns_ = 0, sums_ = 0, offset_[k] = {}, sum_offset_[arrays] = {};
   std::vector<Block<double>> memory_;
   Block<double> F_;
+  Block<float> single_;
+  int64_t room_ = 0;
   std::vector<Block<float>> slopes_;
   std::vector<Block<double>> exact_slopes_;
   std::vector<Real> fixed_;

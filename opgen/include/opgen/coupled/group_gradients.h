@@ -57,7 +57,7 @@ class GroupAdjoint {
   template <class Note>
   void bundle(int64_t number, const int64_t* systems, int used, int threads, std::vector<unsigned char>& solved, Note&& note) {
     const Batch& batch = group_.batch;
-    Bundle<Op> bundle(group_, true, threads);
+    Bundle<Op> bundle(group_, true, batch.single(), threads);
     typename Bundle<Op>::State at = bundle.state();
     bundle.bind(at);
     bundle.place(systems, used);
@@ -80,7 +80,7 @@ class GroupAdjoint {
       std::copy_n(pull.bar[n + u].data, count(Op::arrays[n + u].core, bundle.sizes()) * wide, g.row(bundle.offset(u)));
     }
     BundleLinear<Op> linear(bundle, true);
-    linear.solve(g.data(), batch.single() ? single_rounding : 1e-14, good);
+    linear.solve(g.data(), batch.single() ? 2 * single_rounding : 1e-14, batch.single(), good);
     double* const c = linear.x().data();
     for (int64_t i = 0; i < bundle.unknowns() * wide; ++i) c[i] = -c[i];
     pull.zero(n, Op::array_count);

@@ -46,6 +46,7 @@ class BundleKrylov {
   explicit BundleKrylov(int64_t n) : n_(n) { basis_.reserve(most + 1); }
 
   Each remaining;   // |r - A x| / |r|, as the recurrence has it
+  Each stretch;     // |A| |x| / |r|, |A| being the largest |A v| of the basis: how much rounding may weigh in x
   int columns = 0;  // of the longest basis
 
   // Solves A x = r from x = 0 for the systems that are `going`, to remaining <= tol. multiply(v, w, j) makes w = A v of column j.
@@ -104,6 +105,7 @@ class BundleKrylov {
       norm_[l] = in ? norm[l] : 0;
       g_[0][l] = in ? 1 : 0;
       remaining[l] = in ? 1 : 0;
+      largest_[l] = 0;
       used_[l] = 0;
     }
     float* const v = column(0);
@@ -132,6 +134,7 @@ class BundleKrylov {
       for (int i = 0; i <= j; ++i) square += static_cast<double>(h_[i][l]) * h_[i][l];
       size_[l] = std::sqrt(square);
       next_[l] = std::sqrt(left[l]);
+      largest_[l] = size_[l] > largest_[l] ? size_[l] : largest_[l];
       scale[l] = left[l] > 0 ? static_cast<float>(1 / next_[l]) : 0.0f;
     }
     for (int64_t i = 0; i < n_; ++i) {
@@ -232,7 +235,12 @@ class BundleKrylov {
         for (int k = i + 1; k < used_[l]; ++k) v -= triangle_[k * (k + 1) / 2 + i][l] * y[k];
         y[i] = v / triangle_[i * (i + 1) / 2 + i][l];
       }
-      for (int i = 0; i < columns; ++i) y_[i][l] = i < used_[l] ? static_cast<float>(y[i]) : 0.0f;
+      double square = 0;
+      for (int i = 0; i < columns; ++i) {
+        y_[i][l] = i < used_[l] ? static_cast<float>(y[i]) : 0.0f;
+        square += i < used_[l] ? y[i] * y[i] : 0;
+      }
+      stretch[l] = largest_[l] * std::sqrt(square);
     }
   }
 
@@ -243,7 +251,7 @@ class BundleKrylov {
   int used_[wide];
   float h_[most + 1][wide], second_[most + 1][wide], y_[most][wide];
   double triangle_[most * (most + 1) / 2][wide], c_[most][wide], s_[most][wide], g_[most + 1][wide];
-  Each norm_, size_, next_;
+  Each norm_, size_, next_, largest_;
 };
 
 }  // namespace opgen::coupled

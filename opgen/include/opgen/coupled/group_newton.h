@@ -32,14 +32,14 @@ class BundleNewton {
   // Solves the first `count` systems from the unknowns in state(). In single precision what is asked for is what it can hold.
   void solve(const Settings& settings, bool single, int count) {
     const double tol = single ? std::fmax(settings.tol, single_rounding / 2) : settings.tol;
-    const double settled = single ? single_rounding / 2 : 1e-14;
+    const double settled = single ? single_rounding : 1e-14;
     start(count);
     typename B::Measured measured = bundle_.linearise(tol, stagnated);
     int64_t products = 0;
     const int64_t budget = std::max<int64_t>(2 * BundleKrylov::most, bundle_.unknowns());
-    Each before, drift, relative;
+    Each before, drift, error;  // |F|, what the sums have lost, and what the unknowns are still off; the last two relative
     for (int l = 0; l < wide; ++l) {
-      before[l] = measured.norm[l], drift[l] = relative[l] = 0;
+      before[l] = measured.norm[l], drift[l] = 0, error[l] = 1;
       if (!std::isfinite(before[l])) leave(l);
     }
     for (int64_t iteration = 0;; ++iteration) {
@@ -49,7 +49,7 @@ class BundleNewton {
         if (fate[l] == Fate::going && before[l] == 0) conclude(l, 0);
         if (fate[l] == Fate::going && (iteration >= settings.max_iterations || products >= budget)) leave(l);
         any = (going[l] = fate[l] == Fate::going) || any;
-        tolerance[l] = forcing;
+        tolerance[l] = forcing(error[l], settled);
       }
       if (!any) return;
       krylov_.solve(bundle_.F(), before, going, tolerance, BundleKrylov::most, [&](const float* v, float* w, int column) {
@@ -58,57 +58,61 @@ class BundleNewton {
       products += krylov_.columns;
       krylov_.solution(step_.y.data());
       krylov_.combine(bundle_.sums(), [this](int column) { return sums(column); }, step_.sums.data());
-      Each t;
+      Each t, moved;
       for (int l = 0; l < wide; ++l) {
         if (going[l] && !(krylov_.remaining[l] <= 0.9)) leave(l), going[l] = false;
         t[l] = going[l] ? 1 : 0;
       }
-      const bool refresh = iteration % period == period - 1;
-      for (int halving = 0;; ++halving) {
-        bool exact[wide];
-        Each moved;
+      bool exact[wide], again = false;
+      int halving = 0;
+      do {
         move(t, moved);
-        for (int l = 0; l < wide; ++l) {
-          const double lost = drift[l] + 2 * single_rounding * moved[l];
-          exact[l] = going[l] && lost > 0.1 * tol && (refresh || tolerance[l] * before[l] <= tol * measured.size[l]);
+        for (int l = 0; l < wide; ++l) {  // whether the next step will need better sums than these
+          const double expected = moved[l] * krylov_.remaining[l], wanted = std::fmax(expected * forcing(expected, settled), settled);
+          exact[l] = going[l] && drift[l] + lost * moved[l] > 0.1 * wanted;
         }
         refresh_sums(exact);
         bundle_.bind(trial_);
         measured = bundle_.linearise(tol, stagnated);
-        bool again = false;
+        again = false;
         for (int l = 0; l < wide; ++l) {
-          if (!going[l]) continue;
           const double now = measured.norm[l];
-          const bool good = std::isfinite(now) && (now <= (1 - 1e-4 * t[l]) * before[l] || measured.within[l] || (measured.near[l] && moved[l] <= 1e-9));
-          if (good) continue;
+          if (!going[l] || (std::isfinite(now) && (now <= (1 - 1e-4 * t[l]) * before[l] || measured.within[l] ||
+                                                   (measured.near[l] && moved[l] <= 1e-9)))) {
+            continue;
+          }
           again = true;
           t[l] = halving < 6 ? t[l] / 2 : 0;
           if (t[l] == 0) leave(l), going[l] = false;
         }
-        if (again) continue;
-        for (int l = 0; l < wide; ++l) {
-          if (!going[l]) continue;
-          drift[l] = exact[l] ? 0 : drift[l] + 2 * single_rounding * moved[l];
-          relative[l] = moved[l];
-        }
-        break;
-      }
+        ++halving;
+      } while (again);
       now_.swap(trial_);
       for (int l = 0; l < wide; ++l) {
         if (!going[l]) continue;
-        const double now = measured.norm[l], next = relative[l] * (now / before[l]);
+        const double now = measured.norm[l];
         found[l].iterations = iteration + 1;
         found[l].krylov = products;
+        drift[l] = exact[l] ? 0 : drift[l] + lost * moved[l];
+        error[l] = t[l] == 1 ? std::fmin(moved[l] * (now / before[l]), 1) : 1;
         before[l] = now;
-        const bool small = measured.within[l] && drift[l] <= tol && next <= settled;
-        if (t[l] == 1 && (small || (measured.near[l] && relative[l] <= 1e-9 && drift[l] <= stagnated))) conclude(l, now);
+        const bool small = measured.within[l] && error[l] <= settled, rounded = measured.near[l] && t[l] == 1 && moved[l] <= 1e-9;
+        if ((small || rounded) && drift[l] <= settled) conclude(l, now);
       }
     }
   }
 
  private:
-  static constexpr double forcing = 0.1;  // of a step: more is lost again where F bends
-  static constexpr int64_t period = 5;
+  static constexpr double lost = 2 * single_rounding;  // of the sums of a step
+
+  // How exact a step has to be if the unknowns are `error` off. All systems make for the same errors, each the square of the
+  // one before: more would be lost again where F bends. So those of a bundle need steps of like exactness.
+  static double forcing(double error, double settled) {
+    double wanted = 0.1;
+    while (!(wanted < 0.5 * error) && wanted > settled) wanted *= std::fmax(wanted, trusted);
+    return std::fmin(std::fmax(std::fmax(wanted, 0.5 * settled) / error, trusted), 0.5);
+  }
+  static constexpr double trusted = 2e-4;  // how far a step in single precision is
 
   void start(int count) {
     for (int l = 0; l < wide; ++l) {
@@ -117,9 +121,9 @@ class BundleNewton {
     }
     bundle_.bind(now_);
     const double* const y = now_.y.data();
-    double largest = 0;
-    for (int64_t i = 0; i < bundle_.unknowns() * wide; ++i) largest = std::fmax(largest, std::fabs(y[i]));
-    if (largest == 0) {  // NaN is seen by the products
+    bool zero = true;
+    for (int64_t i = 0; i < bundle_.unknowns() * wide && zero; ++i) zero = y[i] == 0;
+    if (zero) {
       std::fill_n(now_.sums.data(), bundle_.sums() * wide, 0.0);
     } else {
       bundle_.add_up();

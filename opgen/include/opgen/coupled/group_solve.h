@@ -72,7 +72,7 @@ void solve_groups(const Batch& batch, const opgen_array* inputs, const opgen_arr
     for_bundles((size + wide - 1) / wide, options.threads, [&](int64_t number, int threads) {
       const int64_t* const systems = group->systems.data() + number * wide;
       const int used = static_cast<int>(std::min<int64_t>(wide, size - number * wide));
-      Bundle<Op> bundle(*group, false, threads);
+      Bundle<Op> bundle(*group, false, false, threads);
       Newton newton(bundle);
       bundle.bind(newton.state());
       bundle.place(systems, used);

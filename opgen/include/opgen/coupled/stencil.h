@@ -5,6 +5,9 @@
 #include <opgen/coupled/jacobian.h>
 #include <opgen/linear/krylov.h>
 #include <opgen/linear/multigrid.h>
+#ifdef OPGEN_SPARSE
+#include <opgen/linear/sparse.h>
+#endif
 
 #include <algorithm>
 #include <deque>
@@ -12,7 +15,7 @@
 namespace opgen::coupled {
 
 // Conjugate gradients if the stencil is symmetric, else GMRES, preconditioned by a multigrid cycle. The transposed systems are
-// those of the transposed matrix, with a multigrid of its own.
+// those of the transposed matrix, with a multigrid of its own. Where the iteration stalls, sparse factors.
 template <class Op>
 class StencilJacobian {
  public:
@@ -47,7 +50,7 @@ class StencilJacobian {
 
   bool factor() {
     if (mirrored_) fold();
-    forward_.fresh = backward_.fresh = false;
+    forward_.fresh = backward_.fresh = factored_ = false;
     return finite();
   }
   bool factor_and_solve(const double* b, double* x, double tol) { return factor() && solve(b, x, tol); }
@@ -65,7 +68,7 @@ class StencilJacobian {
     }
     const bool solved = solve(b, x, 1e-4);
     matrix_ = kept;
-    forward_.fresh = backward_.fresh = false;
+    forward_.fresh = backward_.fresh = factored_ = false;
     return solved;
   }
 
@@ -91,6 +94,8 @@ class StencilJacobian {
   int64_t iterations() const { return iterations_; }
 
  private:
+  static constexpr int64_t largest_direct = int64_t{1} << 18;  // unknowns; beyond, factors take gigabytes
+
   struct Side {
     linear::Multigrid multigrid;
     bool fresh = false, usable = false;
@@ -139,7 +144,20 @@ class StencilJacobian {
       return enough(outcome);
     };
     if (prepare(matrix, side) && run([&](const double* r, double* z) { side.multigrid.cycle(r, z); })) return true;
+    if (direct(&matrix == &transposed_.matrix(), b, x)) return true;
     return run(linear::NoPreconditioner{});
+  }
+
+  // By sparse factors of F_y, which serve both ways.
+  bool direct([[maybe_unused]] bool transpose, [[maybe_unused]] const double* b, [[maybe_unused]] double* x) {
+#ifdef OPGEN_SPARSE
+    if (matrix_.unknowns() > largest_direct) return false;
+    if (!factored_) usable_ = sparse_.factor(matrix_);
+    factored_ = true;
+    return usable_ && sparse_.solve(transpose, b, x);
+#else
+    return false;
+#endif
   }
 
   const linear::StencilMatrix& transposed() {
@@ -229,6 +247,11 @@ class StencilJacobian {
   Side forward_, backward_;
   linear::Workspace workspace_;
   std::vector<double> copy_;
+#ifdef OPGEN_SPARSE
+  linear::Sparse sparse_;
+  bool usable_ = false;
+#endif
+  bool factored_ = false;
   int64_t points_ = 0, iterations_ = 0;
   bool mirrored_ = false;
 };

@@ -34,7 +34,7 @@ class Multigrid {
     empty_ = A.unknowns() == 0;
     if (empty_) return true;
     if (separable_.empty()) separable_.resize(1);
-    is_separable_ = recognised_.of(A, separable_[0]);
+    is_separable_ = recognised_.of(A, separable_[0], threads);
     return is_separable_ ? set_separable(threads) : set_general(A, threads);
   }
 

@@ -4,7 +4,10 @@
 
 #include <opgen/linear/multigrid_product.h>
 #include <opgen/linear/multigrid_relaxation.h>
+#include <opgen/linear/multigrid_strength.h>
 #include <opgen/linear/multigrid_sweep.h>
+
+#include <deque>
 
 namespace opgen::linear::multigrid {
 
@@ -19,7 +22,7 @@ class General {
 
   // Chooses the axes that become coarser, and makes the next level's operator. False if no axis can.
   bool coarsen(General& coarse, bool turn, int threads) {
-    choose();
+    choose_axes(smooth.A, coarser_);
     Operator* from = &smooth.A;
     int used = 0;
     for (int a = 2; a >= 0; --a) {
@@ -131,45 +134,6 @@ class General {
     Buffer memory;
     double *halves, *order, *row, *rows;  // a row in halves, one in order, one more, a plane of rows
   };
-
-  // Those along which every field couples about as strongly as along its strongest; judged at some of the rows.
-  void choose() {
-    const Operator& A = smooth.A;
-    const int64_t rows = A.at.n[0] * A.at.n[1], every = std::max<int64_t>(1, rows / 64);
-    double least[3] = {2.0, 2.0, 2.0}, total[3] = {0, 0, 0};
-    bool can[3];
-    for (int a = 0; a < 3; ++a) {
-      const int reach = A.reach(a);
-      can[a] = A.at.n[a] > 1 && !(A.at.ring[a] && reach > 1 && (A.at.n[a] % 2 || A.at.n[a] < 4 * reach));
-    }
-    std::vector<double> sums(2 * A.at.length());
-    for (int f = 0; f < A.fields; ++f) {
-      double s[3] = {0, 0, 0};
-      for (int a = 0; a < 3; ++a)
-        for (int64_t row = every / 2; can[a] && row < rows; row += every) {
-          std::fill(sums.begin(), sums.end(), 0.0);
-          for (size_t e = 0; e < A.entries.size(); ++e) {
-            const Entry& entry = A.entries[e];
-            if (entry.row != f || entry.column != f || entry.o[a] == 0) continue;
-            for (const int parity : {0, 1}) {
-              const double* c = A.half(e, row / A.at.n[1], row % A.at.n[1], parity);
-              double* sum = sums.data() + (entry.o[a] < 0 ? 0 : A.at.length()) + parity * A.at.half;
-              for (int64_t k = 0; c && k < A.at.count; ++k) sum[k] += c[k];
-            }
-          }
-          for (const double sum : sums) s[a] += std::abs(sum);
-        }
-      const double strongest = std::max({s[0], s[1], s[2]});
-      for (int a = 0; a < 3; ++a) {
-        if (strongest > 0.0) least[a] = std::min(least[a], s[a] / strongest);
-        total[a] += s[a];
-      }
-    }
-    const double best = std::max({total[0], total[1], total[2]});
-    bool any = false;
-    for (int a = 0; a < 3; ++a) any = (coarser_[a] = can[a] && best > 0.0 && least[a] >= 0.25) || any;
-    for (int a = 0; a < 3 && !any; ++a) any = coarser_[a] = can[a] && total[a] == best && best > 0.0;
-  }
 
   void finish_plane(int64_t i, Workspace& w) {
     const InHalves& at = smooth.A.at;

@@ -1,6 +1,7 @@
 // Which matrices are separable but for their diagonal, and what happens at the ends of their axes.
 //
-// A stencil that couples each point to its face neighbours with one constant c_a per axis has
+// Coefficients that come as an array count as a constant, too, if they are the same wherever there is a neighbour. A stencil
+// that couples each point to its face neighbours with one constant c_a per axis has
 // T_a = tridiag(c_a, -2 c_a, c_a), unit masses, and e = what else the diagonal holds. At an end without a neighbour T_a
 // has -(1 + share) c_a: the share of a missing neighbour that the diagonal holds for the whole side of the grid, 1 where
 // u = 0 is prescribed outside, 0 where the normal derivative is.
@@ -14,7 +15,7 @@ namespace opgen::linear::multigrid {
 class Recognised {
  public:
   // False if the matrix is of another kind.
-  bool of(const StencilMatrix& A, Separable& fine) {
+  bool of(const StencilMatrix& A, Separable& fine, int threads) {
     const stencil::Rows rows(A.grid);
     double lower[3] = {0, 0, 0}, upper[3] = {0, 0, 0};
     diagonal = DiagonalOf();
@@ -34,10 +35,10 @@ class Recognised {
         if (!c.constant && diagonal.data) return false;
         if (c.constant) diagonal.more += *c.data;
         else diagonal.data = c.data;
-      } else if (apart > 1 || !c.constant || std::abs(at.o[axis]) > 1) {
+      } else if (apart > 1 || std::abs(at.o[axis]) > 1 || !is_constant(rows, c, at, threads)) {
         return false;
       } else {
-        (at.o[axis] < 0 ? lower : upper)[axis] += *c.data;
+        (at.o[axis] < 0 ? lower : upper)[axis] += value(rows, c, at);
       }
     }
     for (int a = 0; a < 3; ++a) {
@@ -54,6 +55,30 @@ class Recognised {
   DiagonalOf diagonal;
 
  private:
+  // At the first point that has the neighbour.
+  static double value(const stencil::Rows& rows, const Coefficient& c, const stencil::Spread& at) {
+    if (c.constant) return *c.data;
+    int64_t i[3];
+    for (int a = 0; a < 3; ++a) i[a] = !rows.ring[a] && at.o[a] < 0 ? -at.o[a] : 0;
+    return c.data[(i[0] * rows.n[1] + i[1]) * rows.n[2] + i[2]];
+  }
+  static bool is_constant(const stencil::Rows& rows, const Coefficient& c, const stencil::Spread& at, int threads) {
+    if (c.constant) return true;
+    const double v = value(rows, c, at);
+    const int64_t low = rows.ring[2] ? 0 : std::max(0, -at.o[2]), high = rows.n[2] - (rows.ring[2] ? 0 : std::max(0, at.o[2]));
+    std::atomic<bool> differs{false};
+    const int64_t tasks = std::clamp<int64_t>(rows.count() * rows.n[2] / 65536, 1, 64);
+    parallel_for(tasks, threads, [&](int64_t task) {
+      for (int64_t row = rows.count() * task / tasks; row < rows.count() * (task + 1) / tasks && !differs; ++row) {
+        if (rows.shifted(row, at.o) < 0) continue;
+        bool other = false;
+        for (int64_t x = low; x < high; ++x) other |= c.data[row * rows.n[2] + x] != v;
+        if (other) differs = true;
+      }
+    });
+    return !differs;
+  }
+
   void set_axis(const stencil::Rows& rows, Separable& fine, int a) const {
     Axis& axis = fine.axis[a];
     const int64_t n = rows.n[a];
