@@ -81,7 +81,7 @@ def test_text_of_a_dense_system(capfd: pytest.CaptureFixture[str]) -> None:
     )
     assert "    a = 1   by z[i]\n" in out
     assert "tanh(B[i] + Sum(W[i, j]*z[j], (j, 0, n - 1)))**2 - 1)   by z[j] for all j\n" in out
-    assert "dense: z, not linear in z; F_y is dense: each equation reads all unknowns" in out
+    assert "dense: z, not linear in z; F_y is dense: equations read the unknowns through sums" in out
     assert "per term of a sum" in " ".join(out.split())
 
 
@@ -126,18 +126,18 @@ def test_terminal_without_unicode(folder: Path) -> None:
             f"{PLANE} - f[i, j], unknown=u, boundary=opgen.Periodic()",
             "stencil",
             "a 5-point stencil in 2-D, cyclic along i, j",
-            "sparse LU on moderate grids; on large ones conjugate gradients",
+            "conjugate gradients, as F_y is symmetric, preconditioned by a multigrid cycle; sparse LU where that stalls",
         ),
         (
             f"{SPACE} - f[i, j, k], unknown=u, boundary=opgen.Dirichlet(0)",
             "stencil",
             "a 7-point stencil in 3-D",
-            "sparse LU on moderate grids; on large ones conjugate gradients",
+            "conjugate gradients, as F_y is symmetric, preconditioned by a multigrid cycle; sparse LU where that stalls",
         ),
         (
             "sp.Sum(A[i, j] * z[j], (j, 0, n - 1)) - x[i], unknown=z",
             "dense",
-            "dense: each equation reads all unknowns under a sum",
+            "dense: equations read the unknowns through sums",
             "dense LU with pivoting",
         ),
     ],

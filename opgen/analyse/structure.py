@@ -71,6 +71,8 @@ def choose_method(model: CoupledModel) -> Method:
     """Choose how the Jacobian is held: a band along one axis, a stencil on a grid of two or three, else all of it."""
     n, k = len(model.inputs), len(model.unknowns)
     unknowns = model.arrays[n : n + k]
+    if model.explicit:
+        return "band"  # there is no F_y; a kernel sets least memory aside for one that is a band
     if model.kind != "field" or len({a.core for a in unknowns}) > 1:
         return "dense"
     rank = len(unknowns[0].core)
@@ -189,7 +191,7 @@ def _article(number: int) -> str:
 def _dense(model: CoupledModel, found: tuple[Coefficient, ...]) -> tuple[str, str]:
     solver = "dense LU with pivoting"
     if any(c.over for c in found):
-        return "dense: each equation reads all unknowns under a sum", solver
+        return "dense: equations read the unknowns through sums", solver
     n, k = len(model.inputs), len(model.unknowns)
     cores = {a.core for a in model.arrays[n : n + k]}
     if cores == {()}:

@@ -1,7 +1,9 @@
-// Sparse factors of the matrices of stencils, by Eigen; compiled once per machine, linked into every operator that needs it.
+// Sparse factors of the matrices of stencils, by Eigen; compiled once per machine, linked into every operator that
+// needs it.
 //
-// A symmetric definite matrix becomes L D L^T, its unknowns in an order of approximate minimum degree: no pivoting, less than
-// half the work. Any other becomes L U with partial pivoting. Which of the two is judged by the values, and the signs of D.
+// A symmetric definite matrix becomes L D L^T, its unknowns in an order of approximate minimum degree: no pivoting,
+// less than half the work. Any other becomes L U with partial pivoting. Which of the two is judged by the values, and
+// the signs of D.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 finds it in its own header for AVX-512
 #include "opgen/linear/sparse.h"
 
@@ -36,7 +38,11 @@ class Factors {
  public:
   // The rows of A are the columns of what is kept: A^T.
   Factors(int64_t n, const int64_t* row_start, const int32_t* columns)
-      : n_(n), rows_(row_start, row_start + n + 1), columns_(columns, columns + row_start[n]), scale_(n), transpose_(n, n) {
+      : n_(n),
+        rows_(row_start, row_start + n + 1),
+        columns_(columns, columns + row_start[n]),
+        scale_(n),
+        transpose_(n, n) {
     transpose_.resizeNonZeros(row_start[n]);
     std::copy(rows_.begin(), rows_.end(), transpose_.outerIndexPtr());
     std::copy(columns_.begin(), columns_.end(), transpose_.innerIndexPtr());

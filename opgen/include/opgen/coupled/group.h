@@ -53,7 +53,7 @@ class Group {
   std::vector<int64_t> systems;
 
   // Groups of a batch, in the order of their first systems.
-  static std::vector<std::unique_ptr<Group>> all(const Batch& batch, const opgen_array* inputs) {
+  static std::vector<std::unique_ptr<Group>> all(const Batch& batch, const opgen_array* inputs, int threads) {
     std::vector<std::unique_ptr<Group>> made;
     std::map<std::vector<int64_t>, Group*> known;
     std::vector<int64_t> key, last;
@@ -73,7 +73,7 @@ class Group {
       }
       now->systems.push_back(b);
     }
-    for (auto& group : made) group->prepare();
+    for (auto& group : made) group->prepare(threads);
     return made;
   }
 
@@ -113,7 +113,7 @@ class Group {
   }
 
  private:
-  void prepare() {
+  void prepare(int threads) {
     for (int i = 0; i < n; ++i) {
       const int64_t first = batch.offset(inputs[i], systems[0]);
       shared_[i] = true;
@@ -134,32 +134,34 @@ class Group {
       using N = decltype(nest);
       if constexpr (is_product<N>()) {
         matrix<N>([&](const auto& m) {
+          using M = std::remove_const_t<std::remove_pointer_t<decltype(m.data)>>;
           std::vector<double>& norms = norms_[N::number];
-          norms.assign(static_cast<size_t>(m.rows), 0.0);
-          if (m.right == 1) {
-            for (int64_t i = 0; i < m.rows; ++i) norms[static_cast<size_t>(i)] = square(m.data + i * m.down, m.columns);
-          } else {
-            for (int64_t j = 0; j < m.columns; ++j) {
-              for (int64_t i = 0; i < m.rows; ++i) {
-                const double v = m.data[i * m.down + j * m.right];
-                norms[static_cast<size_t>(i)] += v * v;
-              }
-            }
-          }
+          norms.resize(static_cast<size_t>(m.rows));
+          constexpr int64_t piece = 64;
+          parallel_for((m.rows + piece - 1) / piece, m.rows * m.columns < 50000 ? 1 : threads, [&](int64_t p) {
+            double* const to = norms.data() + p * piece;
+            squares(Factor<M>{m.data + p * piece * m.down, std::min(piece, m.rows - p * piece), m.columns, m.down, m.right}, to);
+          });
           for (double& v : norms) v = std::sqrt(v);
         });
       }
     });
   }
+  // The squares of the rows of a matrix, added up.
   template <class M>
-  static double square(const M* v, int64_t n) {
-    double s[16] = {};
-    int64_t j = 0;
-    for (; j + 16 <= n; j += 16) {
-      for (int q = 0; q < 16; ++q) s[q] += static_cast<double>(v[j + q]) * v[j + q];
+  static void squares(const Factor<M>& m, double* to) {
+    for (int64_t i = 0; i < m.rows; ++i) {
+      double s[16] = {};
+      int64_t j = 0;
+      if (m.right == 1) {
+        const M* const row = m.data + i * m.down;
+        for (; j + 16 <= m.columns; j += 16) {
+          for (int q = 0; q < 16; ++q) s[q] += static_cast<double>(row[j + q]) * row[j + q];
+        }
+      }
+      for (; j < m.columns; ++j) s[0] += static_cast<double>(m.data[i * m.down + j * m.right]) * m.data[i * m.down + j * m.right];
+      to[i] = sum(s, 16);
     }
-    for (; j < n; ++j) s[0] += static_cast<double>(v[j]) * v[j];
-    return sum(s, 16);
   }
 
   bool shared_[n > 0 ? n : 1] = {};

@@ -262,8 +262,11 @@ class Bundle {
   // w = F_y^T u; `sums` gets the cotangents of the sums.
   template <class T>
   void multiply_transposed(const T* u, T* sums, T* w) const {
-    std::fill_n(w, unknowns_ * wide, T(0));
-    std::fill_n(sums, sums_ * wide, T(0));
+    for (int a = 0; a < arrays; ++a) {
+      if (started(a)) continue;
+      if (Op::arrays[a].role == Role::unknown) std::fill_n(w + offset_[a - n] * wide, count(Op::arrays[a].core, sizes()) * wide, T(0));
+      if (moving(a)) std::fill_n(sums + sum_offset_[a] * wide, count(Op::arrays[a].core, sizes()) * wide, T(0));
+    }
     Op::Nests::each([&](auto nest) {
       using N = decltype(nest);
       if constexpr (N::stage == Stage::equation) {
@@ -271,7 +274,13 @@ class Bundle {
         rows<N, T>(w, sums, [&](int64_t p, const auto& part) {
           for (int q = 0; q < wide; q += linear::Register<T>::width) {
             const auto c = linear::Register<T>::load(of + p * wide + q);
-            OPGEN_UNROLL for (int r = 0; r < N::active; ++r) part[r].add(p, q, part[r].slope(p, q) * c);
+            OPGEN_UNROLL for (int r = 0; r < N::active; ++r) {
+              if (starts<N>(r)) {
+                part[r].set(p, q, part[r].slope(p, q) * c);
+              } else {
+                part[r].set(p, q, part[r].at(p, q) + part[r].slope(p, q) * c);
+              }
+            }
           }
         });
       }
@@ -323,8 +332,8 @@ class Bundle {
     auto slope(int64_t p, int q) const { return linear::Register<T>::load(slopes + p * slope_step + q); }
     auto at(int64_t p, int q) const { return linear::Register<T>::load(entries + p * step + q); }
     template <class V>
-    void add(int64_t p, int q, const V& v) const {
-      linear::Register<T>::store(at(p, q) + v, entries + p * step + q);
+    void set(int64_t p, int q, const V& v) const {
+      linear::Register<T>::store(v, entries + p * step + q);
     }
   };
 
@@ -370,6 +379,44 @@ class Bundle {
       if (!found && Other::stage == Stage::equation) before += Other::active;
     });
     return before;
+  }
+
+  // Whether the active read r is the first of its array, and of all of its entries: those of a transposed product begin with it.
+  template <class N>
+  static constexpr bool starts(int r) {
+    const Core &own = Op::arrays[N::read[r].array].core, &points = Op::arrays[N::target].core;
+    bool all = own.rank == points.rank, first = true;
+    for (int d = 0; all && d < own.rank; ++d) {
+      all = N::read[r].loop[d] == d && N::read[r].shift[d] == 0 && own.axes[d].dimension == points.axes[d].dimension &&
+            own.axes[d].offset == points.axes[d].offset;
+    }
+    Op::Nests::each([&](auto nest) {
+      using Other = decltype(nest);
+      if (Other::stage != Stage::equation) return;
+      for (int q = 0; q < Other::active; ++q) {
+        const bool before = Other::number < N::number || (Other::number == N::number && q < r);
+        first = first && !(before && Other::read[q].array == N::read[r].array);
+      }
+    });
+    return all && first;
+  }
+  static constexpr bool started(int array) {
+    bool found = false;
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (N::stage == Stage::equation) {
+        for (int r = 0; r < N::active; ++r) found = found || (N::read[r].array == array && starts<N>(r));
+      }
+    });
+    return found;
+  }
+  static constexpr bool moving(int array) {
+    bool found = false;
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (moves<N>()) found = found || N::target == array;
+    });
+    return found;
   }
 
   static void store_single(const Real& from, float* to) {

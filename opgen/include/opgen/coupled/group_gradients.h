@@ -219,7 +219,7 @@ int64_t adjoint_groups(const Batch& batch, const opgen_array* inputs, const opge
   std::vector<unsigned char> solved(static_cast<size_t>(batch.count()), 0);
   std::atomic<int64_t> products{0};
   const auto note = [&](int64_t, int64_t own) { products += own; };
-  for (const auto& group : Group<Op>::all(batch, inputs)) {
+  for (const auto& group : Group<Op>::all(batch, inputs, options.threads)) {
     if (!pays(static_cast<int64_t>(group->systems.size()), unknowns_of<Op>(batch.points().sizes))) continue;
     if (batch.single()) {
       GroupAdjoint<Op, float>(*group, results, unknowns, cotangents, options).run(solved, note);

@@ -66,7 +66,7 @@ void solve_groups(const Batch& batch, const opgen_array* inputs, const opgen_arr
   using Newton = BundleNewton<Op>;
   const int64_t unknowns = unknowns_of<Op>(batch.points().sizes);
   std::vector<unsigned char> solved(static_cast<size_t>(batch.count()), 0);
-  for (const auto& group : Group<Op>::all(batch, inputs)) {
+  for (const auto& group : Group<Op>::all(batch, inputs, options.threads)) {
     const auto size = static_cast<int64_t>(group->systems.size());
     if (!pays(size, unknowns)) continue;
     for_bundles((size + wide - 1) / wide, options.threads, [&](int64_t number, int threads) {

@@ -3,6 +3,8 @@
 #define OPGEN_COUPLED_KERNEL_H
 
 #include <opgen/coupled/derivatives.h>
+#include <opgen/coupled/preconditioner.h>
+#include <opgen/coupled/residual_products.h>
 #include <opgen/coupled/solve.h>
 #include <opgen/kernel.h>
 

@@ -1,18 +1,18 @@
 // One V cycle of geometric multigrid as a preconditioner for stencil matrices, with coarse operators made from their
 // coefficients.
 //
-// A cycle smooths the error that varies from point to point, and leaves the rest to a grid with half the points, on which
-// it is the same problem again:
+// A cycle smooths the error that varies from point to point, and leaves the rest to a grid with half the points, on
+// which it is the same problem again:
 //
 //     z = smooth(r),   z += P cycle(R (r - A z)),   z = smooth again, in the opposite order.
 //
-// An axis is coarsened only if its coupling is not much weaker than the strongest, so that point-wise smoothing suffices.
-// Two kinds of levels: separable ones (multigrid_separable.h) for constants off the diagonal, else general ones
-// (multigrid_general.h). Both are symmetric when the matrix is, and then a preconditioner for conjugate gradients; the cycle
-// of the transposed matrix is the transposed cycle.
+// An axis is coarsened only if its coupling is not much weaker than the strongest, so that point-wise smoothing
+// suffices. Two kinds of levels: separable ones (multigrid_separable.h) for constants off the diagonal, else general
+// ones (multigrid_general.h). Both are symmetric when the matrix is, and then a preconditioner for conjugate gradients.
+// For a transposed system take a cycle set up with the transposed matrix.
 //
-// Sources: Trottenberg, Oosterlee and Schueller, Multigrid (2001), chapters 2, 4, 5 and 7; for the weights Alcouffe, Brandt,
-// Dendy and Painter, SIAM J. Sci. Stat. Comput. 2 (1981), and for R Dendy, Appl. Math. Comput. 13 (1983).
+// Sources: Trottenberg, Oosterlee and Schueller, Multigrid (2001), chapters 2, 4, 5 and 7; for the weights Alcouffe,
+// Brandt, Dendy and Painter, SIAM J. Sci. Stat. Comput. 2 (1981), and for R Dendy, Appl. Math. Comput. 13 (1983).
 #ifndef OPGEN_LINEAR_MULTIGRID_H
 #define OPGEN_LINEAR_MULTIGRID_H
 
@@ -56,7 +56,8 @@ class Multigrid {
     }
     count_ = l + 1;
     for (l = 0; l < count_; ++l)
-      if (!separable_[l].invert(l == 0 ? &recognised_.diagonal : nullptr, l + 1 < count_ ? &separable_[l + 1] : nullptr))
+      if (!separable_[l].invert(l == 0 ? &recognised_.diagonal : nullptr,
+                                l + 1 < count_ ? &separable_[l + 1] : nullptr))
         return false;
     return set_coarsest(separable_[count_ - 1]);
   }

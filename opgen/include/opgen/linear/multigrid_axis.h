@@ -1,8 +1,8 @@
 // One axis of a separable operator, and how it is coarsened.
 //
-// Along one axis the operator is a tridiagonal matrix T = tridiag(lower, diagonal, upper). Of two neighbours one is a coarse
-// point, every second one from `first` on. A fine point f between two coarse ones takes their values with the weights for
-// which (T u)_f = 0 holds:
+// Along one axis the operator is a tridiagonal matrix T = tridiag(lower, diagonal, upper). Of two neighbours one is a
+// coarse point, every second one from `first` on. A fine point f between two coarse ones takes their values with the
+// weights for which (T u)_f = 0 holds:
 //
 //     u_f = plus u_(f+1) + minus u_(f-1),     plus = -upper_f / diagonal_f,   minus = -lower_f / diagonal_f
 //

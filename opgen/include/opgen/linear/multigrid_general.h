@@ -59,7 +59,7 @@ class General {
   void descend(General& coarse) {
     const int relaxing = smooth.steps();
     const InHalves& at = smooth.A.at;
-    sweep(at.n[0], at.ring[0], smooth.reach(), relaxing + 3, threads_, [&](int k, int64_t i, int worker) {
+    sweep(at, smooth.reach(), relaxing + 3, threads_, [&](int k, int64_t i, int worker) {
       Workspace& w = workspaces_[worker];
       if (k == 0) smooth.start_plane(i, w.relax);
       else if (k <= relaxing) smooth.relax_plane(k - 1, i, false, w.relax);
@@ -71,7 +71,7 @@ class General {
   void ascend(General& coarse) {
     const int relaxing = smooth.steps();
     const InHalves& at = smooth.A.at;
-    sweep(at.n[0], at.ring[0], smooth.reach(), relaxing + 1, threads_, [&](int k, int64_t i, int worker) {
+    sweep(at, smooth.reach(), relaxing + 1, threads_, [&](int k, int64_t i, int worker) {
       Workspace& w = workspaces_[worker];
       if (k == 0) return interpolate_plane(i, w, coarse);
       smooth.relax_plane(k - 1, i, true, w.relax);
@@ -91,27 +91,7 @@ class General {
   }
 
   // The coarsest level as a dense matrix, its right-hand side and its solution.
-  void assemble(double* dense) const {
-    const Operator& A = smooth.A;
-    const int64_t N = A.at.points();
-    A.at.each_point([&](int64_t p, const int64_t (&i)[3]) {
-      for (size_t e = 0; e < A.entries.size(); ++e) {
-        const Entry& entry = A.entries[e];
-        int64_t q[3];
-        bool inside = true;
-        for (int a = 0; a < 3; ++a) {
-          q[a] = i[a] + entry.o[a];
-          if (A.at.ring[a]) q[a] = stencil::wrap(q[a], A.at.n[a]);
-          inside = inside && q[a] >= 0 && q[a] < A.at.n[a];
-        }
-        const int parity = static_cast<int>(i[2] & 1);
-        const double* c = inside ? A.half(e, i[0], i[1], parity) : nullptr;
-        if (!c) continue;
-        const int64_t column = entry.column * N + (q[0] * A.at.n[1] + q[1]) * A.at.n[2] + q[2];
-        dense[(entry.row * N + p) * unknowns() + column] += c[i[2] >> 1];
-      }
-    });
-  }
+  void assemble(double* dense) const { smooth.A.assemble(dense); }
   void gather(double* v) const {
     const InHalves& at = smooth.A.at;
     for (int f = 0; f < smooth.A.fields; ++f, v += at.points())
@@ -148,7 +128,7 @@ class General {
       }
   }
 
-  // Row J along axis 0 or 1 from the middle one of three fine rows and its two neighbours; (i, j) is where its weights are.
+  // Row J along axis 0 or 1 from the middle one of three fine rows and its two neighbours; its weights are at (i, j).
   void restrict_across(int axis, int field, int64_t i, int64_t j, const double* u, int64_t stride, double* out) const {
     const Coarsening& to = weights_[axis].to;
     const int64_t J = axis == 0 ? i : j;
@@ -177,9 +157,8 @@ class General {
         for (const int parity : {0, 1}) smooth.residual_half(f, i, j, parity, r + parity * at.half, work.relax);
         if (!coarser_[2]) continue;
         at.wrap_row(r);
-        const double* fine = r + (1 - last.first) * (at.half - 1);
-        restrict_half(r + last.first * at.half, fine, weights_[2].row(true, -1, f, i, j), weights_[2].row(true, 1, f, i, j),
-                      work.order, order.width);
+        restrict_half(r + last.first * at.half, r + (1 - last.first) * (at.half - 1), weights_[2].row(true, -1, f, i, j),
+                      weights_[2].row(true, 1, f, i, j), work.order, order.width);
         order.close_row(work.order);
         for (const int parity : {0, 1}) part(work.order, parity, u + parity * below_.half, below_.count);
       }
@@ -227,10 +206,11 @@ class General {
         if (row != to) std::memcpy(to, row, below_.length() * sizeof(double));
       }
       for (int64_t j = 0; j < at.n[1]; ++j) {
-        const double* row = coarser_[1] ? interpolate_across(1, f, i, j, whole ? work.rows : plane, below_.stride, work.row)
-                            : coarser_[0]
-                                ? interpolate_across(0, f, i, j, plane + j * below_.stride, below_.plane(), work.row)
-                                : plane + j * below_.stride;
+        const double* row = plane + j * below_.stride;
+        if (coarser_[1])
+          row = interpolate_across(1, f, i, j, whole ? work.rows : plane, below_.stride, work.row);
+        else if (coarser_[0])
+          row = interpolate_across(0, f, i, j, row, below_.plane(), work.row);
         add_row(f, i, j, row, work.order);
       }
     }

@@ -42,6 +42,26 @@ class Inverse {
     return std::find(bad.begin(), bad.end(), 1) == bad.end();
   }
 
+  // Of the moduli of D^-1 A.
+  double largest_row_sum(const Operator& A, int threads) const {
+    std::vector<double> largest(A.at.n[0], 0.0);
+    parallel_for(A.at.n[0], threads, [&](int64_t i) {
+      std::vector<double> sum(A.at.count);
+      for (int64_t j = 0; j < A.at.n[1]; ++j)
+        for (int f = 0; f < fields_; ++f)
+          for (const int parity : {0, 1}) {
+            std::fill(sum.begin(), sum.end(), 0.0);
+            for (size_t e = 0; e < A.entries.size(); ++e) {
+              const double* c = A.half(e, i, j, parity);
+              const double* inverse = of(f, A.entries[e].row) + A.at.row(i, j) + parity * A.at.half;
+              for (int64_t k = 0; c && k < A.at.count; ++k) sum[k] += std::abs(inverse[k] * c[k]);
+            }
+            largest[i] = std::max(largest[i], *std::max_element(sum.begin(), sum.end()));
+          }
+    });
+    return *std::max_element(largest.begin(), largest.end());
+  }
+
  private:
   // Gauss-Jordan with row exchanges, equations being scaled first. 0, or NaN if it fails.
   double invert(const std::vector<const double*>& block, int64_t p, double* a) {

@@ -1,12 +1,12 @@
 // How a multigrid level keeps its vectors.
 //
-// A level has three axes: n[0] planes of n[1] rows of n[2] points (a grid of rank 2 has n[1] = 1, of rank 1 also n[0] = 1).
-// Relaxation works on every second point of a row. What it reads and writes is kept in halves, the even points of a row
-// before the odd ones: then nothing is computed in vain, all is contiguous, and the neighbours of a half within its row are
-// the other half's points of the same index and of the one before or behind.
+// A level has three axes: n[0] planes of n[1] rows of n[2] points (a grid of rank 2 has n[1] = 1, of rank 1 also n[0] =
+// 1). Relaxation works on every second point of a row. What it reads and writes is kept in halves, the even points of a
+// row before the odd ones: then nothing is computed in vain, all is contiguous, and the neighbours of a half within its
+// row are the other half's points of the same index and of the one before or behind.
 //
-// Halves are padded to whole registers, with a margin before each. Both hold zeros, so that a neighbour beyond the end of a
-// row reads as absent; along a periodic axis the places next to a row hold copies of its other end.
+// Halves are padded to whole registers, with a margin before each. Both hold zeros, so that a neighbour beyond the end
+// of a row reads as absent; along a periodic axis the places next to a row hold copies of its other end.
 #ifndef OPGEN_LINEAR_MULTIGRID_LAYOUT_H
 #define OPGEN_LINEAR_MULTIGRID_LAYOUT_H
 
@@ -42,8 +42,8 @@ class Buffer {
   int64_t size_ = 0, use_ = 0;
 };
 
-// What to leave free behind arrays of a size that are read side by side, so that their elements do not all compete for one
-// place in the cache: they start nine lines apart, counted within a page.
+// What to leave free behind arrays of a size that are read side by side, so that their elements do not all compete for
+// one place in the cache: they start nine lines apart, counted within a page.
 inline int64_t skew(int64_t size) { return stencil::wrap(72 - size, 512); }
 
 inline int64_t rounded(int64_t n, int64_t block) { return (n + block - 1) / block * block; }

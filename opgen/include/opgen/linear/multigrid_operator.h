@@ -1,7 +1,7 @@
 // The operator of a multigrid level in general: coefficients that vary from point to point, several fields, any reach.
 //
-// A symmetric operator keeps one of each pair of entries: a(p, o) = a(p + o, -o), fields exchanged, is the same array seen
-// from the other end. The time of a cycle on a large grid is that of reading the coefficients.
+// A symmetric operator keeps one of each pair of entries: a(p, o) = a(p + o, -o), fields exchanged, is the same array
+// seen from the other end. The time of a cycle on a large grid is that of reading the coefficients.
 #ifndef OPGEN_LINEAR_MULTIGRID_OPERATOR_H
 #define OPGEN_LINEAR_MULTIGRID_OPERATOR_H
 
@@ -72,8 +72,9 @@ class Operator {
     share();
   }
 
-  // From here the coefficients of an entry that is kept lie at `place`; zero where the neighbour is absent and beyond the
-  // ends of rows. Of one that is not, at a point far enough from the grid's ends, they lie there, too, for half a row.
+  // From here the coefficients of an entry that is kept lie at `place`; zero where the neighbour is absent and beyond
+  // the ends of rows. Of one that is not, at a point far enough from the grid's ends, they lie there, too, for half a
+  // row.
   const double* base() const { return base_; }
   double* of(size_t e) const { return base_ + place_[e]; }
   int64_t place(size_t e, int parity) const {
@@ -121,6 +122,27 @@ class Operator {
     });
     symmetric = is_symmetric(threads);
     share();
+  }
+
+  // Adds the operator to a dense matrix, row by row.
+  void assemble(double* dense) const {
+    const int64_t N = at.points();
+    at.each_point([&](int64_t p, const int64_t (&i)[3]) {
+      for (size_t e = 0; e < entries.size(); ++e) {
+        const Entry& entry = entries[e];
+        int64_t q[3];
+        bool inside = true;
+        for (int a = 0; a < 3; ++a) {
+          q[a] = i[a] + entry.o[a];
+          if (at.ring[a]) q[a] = stencil::wrap(q[a], at.n[a]);
+          inside = inside && q[a] >= 0 && q[a] < at.n[a];
+        }
+        const double* c = inside ? half(e, i[0], i[1], static_cast<int>(i[2] & 1)) : nullptr;
+        if (!c) continue;
+        const int64_t column = entry.column * N + (q[0] * at.n[1] + q[1]) * at.n[2] + q[2];
+        dense[(entry.row * N + p) * fields * N + column] += c[i[2] >> 1];
+      }
+    });
   }
 
  private:

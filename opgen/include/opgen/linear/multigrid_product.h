@@ -1,12 +1,12 @@
 // The operator of a coarser grid: C = R A P along one axis.
 //
-// Coarse point J stands at fine point 2J + first =: f. With R_s the weight of fine point f + s in its equation and P_t that
-// of its value in fine point f + t, s and t in {-1, 0, 1} and R_0 = P_0 = 1,
+// Coarse point J stands at fine point 2J + first =: f. With R_s the weight of fine point f + s in its equation and P_t
+// that of its value in fine point f + t, s and t in {-1, 0, 1} and R_0 = P_0 = 1,
 //
 //     C(J, D) = sum over s, o, t with s + o = 2 D + t of  R_s(J) A(f + s, o) P_t(J + D),
 //
-// P being taken at the coarse point whose value is meant, which has o's offsets along the other axes. A reach of 1 stays 1,
-// and 2 stays 2: after three axes the 7 points of a stencil have become 27, and remain 27.
+// P being taken at the coarse point whose value is meant, which has o's offsets along the other axes. A reach of 1
+// stays 1, and 2 stays 2: after three axes the 7 points of a stencil have become 27, and remain 27.
 #ifndef OPGEN_LINEAR_MULTIGRID_PRODUCT_H
 #define OPGEN_LINEAR_MULTIGRID_PRODUCT_H
 

@@ -1,10 +1,10 @@
 // Which matrices are separable but for their diagonal, and what happens at the ends of their axes.
 //
-// Coefficients that come as an array count as a constant, too, if they are the same wherever there is a neighbour. A stencil
-// that couples each point to its face neighbours with one constant c_a per axis has
-// T_a = tridiag(c_a, -2 c_a, c_a), unit masses, and e = what else the diagonal holds. At an end without a neighbour T_a
-// has -(1 + share) c_a: the share of a missing neighbour that the diagonal holds for the whole side of the grid, 1 where
-// u = 0 is prescribed outside, 0 where the normal derivative is.
+// Coefficients that come as an array count as a constant, too, if they are the same wherever there is a neighbour. A
+// stencil that couples each point to its face neighbours with one constant c_a per axis has T_a = tridiag(c_a, -2 c_a,
+// c_a), unit masses, and e = what else the diagonal holds. At an end without a neighbour T_a has -(1 + share) c_a: the
+// share of a missing neighbour that the diagonal holds for the whole side of the grid, 1 where u = 0 is prescribed
+// outside, 0 where the normal derivative is.
 #ifndef OPGEN_LINEAR_MULTIGRID_RECOGNISE_H
 #define OPGEN_LINEAR_MULTIGRID_RECOGNISE_H
 
@@ -65,7 +65,8 @@ class Recognised {
   static bool is_constant(const stencil::Rows& rows, const Coefficient& c, const stencil::Spread& at, int threads) {
     if (c.constant) return true;
     const double v = value(rows, c, at);
-    const int64_t low = rows.ring[2] ? 0 : std::max(0, -at.o[2]), high = rows.n[2] - (rows.ring[2] ? 0 : std::max(0, at.o[2]));
+    const int64_t low = rows.ring[2] ? 0 : std::max(0, -at.o[2]);
+    const int64_t high = rows.n[2] - (rows.ring[2] ? 0 : std::max(0, at.o[2]));
     std::atomic<bool> differs{false};
     const int64_t tasks = std::clamp<int64_t>(rows.count() * rows.n[2] / 65536, 1, 64);
     parallel_for(tasks, threads, [&](int64_t task) {

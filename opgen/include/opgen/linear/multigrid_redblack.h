@@ -2,12 +2,12 @@
 //
 //     A = T_0 (x) M_1 (x) M_2 + M_0 (x) T_1 (x) M_2 + M_0 (x) M_1 (x) T_2 + diag(e),
 //
-// T_a symmetric tridiagonal, M_a diagonal. It is given by its diagonal and a few numbers per axis, and couples a point to its
-// face neighbours only.
+// T_a symmetric tridiagonal, M_a diagonal. It is given by its diagonal and a few numbers per axis, and couples a point
+// to its face neighbours only.
 //
-// From zero red becomes D^-1 b; after black, only red points have a residual. On a ring of an odd number of points the two at
-// its seam have one colour: each of them sees the other's old value, in both directions, and every point may have a
-// residual. The last plane comes before the first, the first row before the last.
+// From zero red becomes D^-1 b; after black, only red points have a residual. On a ring of an odd number of points the
+// two at its seam have one colour: each of them sees the other's old value, in both directions, and every point may
+// have a residual. The last plane comes before the first, the first row before the last.
 #ifndef OPGEN_LINEAR_MULTIGRID_REDBLACK_H
 #define OPGEN_LINEAR_MULTIGRID_REDBLACK_H
 
@@ -46,7 +46,9 @@ class RedBlack {
     });
   }
   void gather(double* v) const {
-    order_.each_point([&](int64_t p, const int64_t (&i)[3]) { v[p] = rhs_ ? rhs_[p] : b_[order_.row(i[0], i[1]) + i[2]]; });
+    order_.each_point([&](int64_t p, const int64_t (&i)[3]) {
+      v[p] = rhs_ ? rhs_[p] : b_[order_.row(i[0], i[1]) + i[2]];
+    });
   }
   void scatter(const double* v) {
     order_.each_point([&](int64_t p, const int64_t (&i)[3]) {
@@ -110,7 +112,8 @@ class RedBlack {
     const double* plane = x_ + at_.row(i, 0);
     double* old = clash_ ? old_ + at_.plane() + worker * at_.stride : nullptr;
     if (clash_) std::memcpy(old, plane, at_.length() * sizeof(double));
-    if (clash_ && at_.ring[0] && i == at_.n[0] - 1) std::memcpy(old_, plane, (at_.plane() - at_.margin) * sizeof(double));
+    if (clash_ && at_.ring[0] && i == at_.n[0] - 1)
+      std::memcpy(old_, plane, (at_.plane() - at_.margin) * sizeof(double));
     for (int64_t j = 0; j < at_.n[1]; ++j) {
       const int64_t parity = (i + j + colour) % 2, at_half = at_.row(i, j) + parity * at_.half;
       double* row = x_ + at_.row(i, j);
@@ -152,7 +155,8 @@ class RedBlack {
       uniform ? use(neighbours<0, true>(i, j, parity, old)) : use(neighbours<0, false>(i, j, parity, old));
   }
 
-  // `old`: the plane's first row from before the relaxation that is going on, if that matters; `old_` is the last plane.
+  // `old`: the plane's first row from before the relaxation that is going on, if that matters; `old_` is the last
+  // plane.
   template <int rows, bool same>
   OPGEN_INLINE Neighbours<rows, same> neighbours(int64_t i, int64_t j, int64_t parity, const double* old) const {
     Neighbours<rows, same> s;

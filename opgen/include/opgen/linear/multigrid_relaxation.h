@@ -1,8 +1,8 @@
 // Relaxation of a general operator, half a row at a time, for all fields of a point at once.
 //
 //   * Where only face neighbours couple, Gauss-Seidel in two colours: the parity of i + j + x.
-//   * Where diagonal neighbours do, in 2^rank colours, the parities of i, j and x. A phase does the planes of one parity, in
-//     them the rows of one parity after those of the other, in a row the even points and then the odd ones.
+//   * Where diagonal neighbours do, in 2^rank colours, the parities of i, j and x. A phase does the planes of one
+//     parity, in them the rows of one parity after those of the other, in a row the even points and then the odd ones.
 //   * Beyond a reach of 1, damped Jacobi, twice: x += w D^-1 (b - A x), w = 4/3 / max over rows of |D^-1 A| 1.
 //
 // Backwards everything is done in the opposite order. On a ring of an odd number of points two neighbours have the same
@@ -71,7 +71,7 @@ class Relaxation {
         for (const bool whole : {false, true})
           if (whole || !entry.here()) list(entry.row, parity, whole).push_back(link);
       }
-    if (jacobi_) damping_ = damping(threads);
+    if (jacobi_) damping_ = 4.0 / 3.0 / inverse_.largest_row_sum(A, threads);
     return true;
   }
 
@@ -162,8 +162,8 @@ class Relaxation {
       subtract<true>(rhs + f * at.points() + (i * at.n[1] + j) * at.n[2], parity, links->data(), links->size(),
                      A.base() + row, x_ + row, inverse, out, at.count);
     else
-      subtract<false>(b(f) + row + parity * at.half, parity, links->data(), links->size(), A.base() + row, x_ + row, inverse,
-                      out, at.count);
+      subtract<false>(b(f) + row + parity * at.half, parity, links->data(), links->size(), A.base() + row, x_ + row,
+                      inverse, out, at.count);
   }
 
   void at_edge(int f, int64_t i, int64_t j, int parity, bool whole, int64_t old, std::vector<Link>& local) const {
@@ -225,26 +225,6 @@ class Relaxation {
         }
         A.at.wrap_row(x(f) + A.at.row(i, j));
       }
-  }
-
-  // From the rows' sums of moduli of D^-1 A.
-  double damping(int threads) const {
-    std::vector<double> largest(A.at.n[0], 0.0);
-    parallel_for(A.at.n[0], threads, [&](int64_t i) {
-      std::vector<double> sum(A.at.count);
-      for (int64_t j = 0; j < A.at.n[1]; ++j)
-        for (int f = 0; f < A.fields; ++f)
-          for (const int parity : {0, 1}) {
-            std::fill(sum.begin(), sum.end(), 0.0);
-            for (size_t e = 0; e < A.entries.size(); ++e) {
-              const double* c = A.half(e, i, j, parity);
-              const double* inverse = inverse_.of(f, A.entries[e].row) + A.at.row(i, j) + parity * A.at.half;
-              for (int64_t k = 0; c && k < A.at.count; ++k) sum[k] += std::abs(inverse[k] * c[k]);
-            }
-            largest[i] = std::max(largest[i], *std::max_element(sum.begin(), sum.end()));
-          }
-    });
-    return 4.0 / 3.0 / *std::max_element(largest.begin(), largest.end());
   }
 
   Inverse inverse_;

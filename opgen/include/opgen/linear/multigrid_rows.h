@@ -1,8 +1,9 @@
-// What separable multigrid levels do along a row of points: red-black relaxation, residuals, restriction, interpolation.
+// What separable multigrid levels do along a row of points: red-black relaxation, residuals, restriction,
+// interpolation.
 //
 // Relaxation works on every second point. Its vectors keep the even points of a row and the odd ones apart, each half
-// contiguous: nothing is computed in vain, and a half's neighbours within the row are the other half's points of the same
-// index and of the one before or behind. Right-hand sides and results have their points in order.
+// contiguous: nothing is computed in vain, and a half's neighbours within the row are the other half's points of the
+// same index and of the one before or behind. Right-hand sides and results have their points in order.
 //
 // Every function is compiled once and called from all places, so that a value is rounded alike wherever it is computed.
 #ifndef OPGEN_LINEAR_MULTIGRID_ROWS_H
@@ -80,7 +81,8 @@ OPGEN_ONCE inline void relax_zero(const double* b, int64_t parity, const double*
 
 // x = D^-1 (b - neighbours).
 template <class Sum>
-OPGEN_ONCE void relax(const Sum& sum, const double* b, int64_t parity, const double* inverse, double* x, int64_t width) {
+OPGEN_ONCE void relax(
+    const Sum& sum, const double* b, int64_t parity, const double* inverse, double* x, int64_t width) {
   const Bits which = every_other(parity);
   for (int64_t k = 0; k < width; k += lanes) store(load(inverse + k) * (pick(b + 2 * k, which) - sum(k)), x + k);
 }
@@ -114,8 +116,8 @@ OPGEN_ONCE void remainder_of_first(const Sum& sum, double* r, int64_t width) {
 
 // b - A x, with D^-1 = 0 beyond the row's end.
 template <class Sum>
-OPGEN_ONCE void remainder(const Sum& sum, const double* b, int64_t parity, const double* inverse, const double* x, double* r,
-                          int64_t width) {
+OPGEN_ONCE void remainder(const Sum& sum, const double* b, int64_t parity, const double* inverse, const double* x,
+                          double* r, int64_t width) {
   const Bits which = every_other(parity);
   for (int64_t k = 0; k < width; k += lanes) {
     const Vec d = load(inverse + k);
@@ -133,8 +135,8 @@ OPGEN_ONCE inline void combine(int count, const double* const* rows, const doubl
   }
 }
 
-// Of the half of a row that holds the fine points: u_j = middle_j + left_j fine_j + right_j fine_(j+1), fine_j being the
-// point left of coarse point j; middle_j = 0 if null.
+// Of the half of a row that holds the fine points: u_j = middle_j + left_j fine_j + right_j fine_(j+1), fine_j being
+// the point left of coarse point j; middle_j = 0 if null.
 OPGEN_ONCE inline void restrict_half(const double* middle, const double* fine, const double* left, const double* right,
                                      double* u, int64_t width) {
   if (middle)
@@ -174,8 +176,8 @@ OPGEN_ONCE inline void add_part(const double* e, int64_t parity, double* x, int6
 }
 
 // D^-1 for D = mass t + last s + e, or e itself if `whole`, whose e is then what is left of D. True if all are finite.
-OPGEN_ONCE inline bool invert_row(bool whole, const double* e, double t, const double* mass, double s, const double* last,
-                                  double* excess, double* inverse, int64_t width) {
+OPGEN_ONCE inline bool invert_row(bool whole, const double* e, double t, const double* mass, double s,
+                                  const double* last, double* excess, double* inverse, int64_t width) {
   Vec check{};
   for (int64_t p = 0; p < width; p += lanes) {
     const Vec of_axes = t * load(mass + p) + s * load(last + p);

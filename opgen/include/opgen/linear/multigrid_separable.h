@@ -1,8 +1,8 @@
 // Multigrid levels for a stencil that couples a point to its face neighbours with constants, whatever its diagonal.
 //
 // Such an operator is separable but for its diagonal (see multigrid_redblack.h), and with P = P_0 (x) P_1 (x) P_2 so is
-// P^T A P if the masses P_a^T M_a P_a and P^T diag(e) P are lumped. So every level keeps two neighbours per axis. The way
-// up begins with black: then the cycle is symmetric, and only red points need the correction.
+// P^T A P if the masses P_a^T M_a P_a and P^T diag(e) P are lumped. So every level keeps two neighbours per axis. The
+// way up begins with black: then the cycle is symmetric, and only red points need the correction.
 #ifndef OPGEN_LINEAR_MULTIGRID_SEPARABLE_H
 #define OPGEN_LINEAR_MULTIGRID_SEPARABLE_H
 
@@ -20,8 +20,8 @@ struct DiagonalOf {
 
 class Separable : public RedBlack {
  public:
-  // Chooses which axes become coarser, once they are set: those whose coupling is not much weaker than the strongest; and
-  // takes its memory. False if none can.
+  // Chooses which axes become coarser, once they are set: those whose coupling is not much weaker than the strongest;
+  // and takes its memory. False if none can.
   bool prepare(int threads, bool turn) {
     double strongest = 0.0;
     int64_t n[3], points = 1;
@@ -59,14 +59,14 @@ class Separable : public RedBlack {
       else coarse.axis[a] = axis[a];
   }
 
-  // Inverts the diagonal, and restricts e to the next level if there is one. The finest level is given the diagonal, and has
-  // e from it. False if the diagonal has zeros or is not finite.
+  // Inverts the diagonal, and restricts e to the next level if there is one. The finest level is given the diagonal,
+  // and has e from it. False if the diagonal has zeros or is not finite.
   bool invert(const DiagonalOf* diagonal, Separable* coarse) {
     std::vector<char> bad(workers(threads_), 0);
     std::vector<double> mass(order_.width, 0.0), last(order_.width, 1.0);
     std::copy(axis[2].mass.begin(), axis[2].mass.end(), mass.begin());
     std::copy(axis[2].diagonal.begin(), axis[2].diagonal.end(), last.begin());
-    sweep(at_.n[0], at_.ring[0], 1, coarse ? 2 : 1, threads_, [&](int k, int64_t i, int worker) {
+    sweep(at_, 1, coarse ? 2 : 1, threads_, [&](int k, int64_t i, int worker) {
       if (k == 1) return restrict_planes(i, *coarse);
       const Workspace work = workspace(worker);
       for (int64_t j = 0; j < at_.n[1]; ++j) {
@@ -77,8 +77,8 @@ class Separable : public RedBlack {
           for (int64_t p = 0; p < at_.n[2]; ++p) row[p] = (*diagonal)((i * at_.n[1] + j) * at_.n[2] + p);
         }
         if (!invert_row(diagonal != nullptr, diagonal ? row : b_ + order_.row(i, j),
-                        axis[0].diagonal[i] * m1 + m0 * axis[1].diagonal[j], mass.data(), m0 * m1, last.data(), excess, row,
-                        order_.width))
+                        axis[0].diagonal[i] * m1 + m0 * axis[1].diagonal[j], mass.data(), m0 * m1, last.data(), excess,
+                        row, order_.width))
           bad[worker] = 1;
         std::fill(row + at_.n[2], row + order_.width, 0.0);
         std::fill(excess + at_.n[2], excess + order_.width, 0.0);
@@ -95,7 +95,7 @@ class Separable : public RedBlack {
 
   // Smooths from zero and restricts what is left to the next level's right-hand side.
   void descend(Separable& coarse) {
-    sweep(at_.n[0], at_.ring[0], 1, 4, threads_, [&](int k, int64_t i, int worker) {
+    sweep(at_, 1, 4, threads_, [&](int k, int64_t i, int worker) {
       if (k == 0) start_plane(i);
       else if (k == 1) relax_plane(i, worker, 1, false);
       else if (k == 2) restrict_plane(i, worker, coarse);
@@ -105,7 +105,7 @@ class Separable : public RedBlack {
 
   // Adds the next level's correction and smooths once more.
   void ascend(const Separable& coarse) {
-    sweep(at_.n[0], at_.ring[0], 1, 3, threads_, [&](int k, int64_t i, int worker) {
+    sweep(at_, 1, 3, threads_, [&](int k, int64_t i, int worker) {
       if (k == 0) interpolate_plane(i, worker, coarse);
       else relax_plane(i, worker, k == 1, k == 2);
     });
@@ -147,8 +147,8 @@ class Separable : public RedBlack {
     const double* half[2] = {work.halves, work.halves + at_.half};
     if (!last.coarse) return join(known & 1 ? half[0] : zero_, known & 2 ? half[1] : zero_, u, at_.count);
     at_.wrap_row(work.halves);
-    restrict_half(known & (1 << last.first) ? half[last.first] : nullptr, half[1 - last.first] - (1 - last.first), &left_[1],
-                  &right_[1], u, rounded(last.coarse, lanes));
+    restrict_half(known & (1 << last.first) ? half[last.first] : nullptr, half[1 - last.first] - (1 - last.first),
+                  &left_[1], &right_[1], u, rounded(last.coarse, lanes));
   }
 
   // Where row j of plane i, restricted along the row, goes on its way to the next level.
@@ -161,7 +161,8 @@ class Separable : public RedBlack {
 
   void restrict_rows(int64_t i, int worker, Separable& coarse) {
     for (int64_t j = 0; j < axis[1].to.coarse; ++j)
-      restrict_across(axis[1], j, workspace(worker).rows, below_.stride, plane_of(i, coarse) + j * below_.stride, below_.width);
+      restrict_across(axis[1], j, workspace(worker).rows, below_.stride, plane_of(i, coarse) + j * below_.stride,
+                      below_.width);
   }
   // Along the planes, when the middle one of three comes up.
   void restrict_planes(int64_t i, Separable& coarse) {
@@ -171,7 +172,8 @@ class Separable : public RedBlack {
       restrict_across(axis[0], i / 2, planes_ + j * below_.stride, below_.plane(), coarse.b_ + below_.row(i / 2, j),
                       below_.width);
   }
-  static void restrict_across(const Axis& axis, int64_t j, const double* u, int64_t stride, double* out, int64_t width) {
+  static void restrict_across(
+      const Axis& axis, int64_t j, const double* u, int64_t stride, double* out, int64_t width) {
     const Coarsening& to = axis.to;
     const double* rows[3] = {u + (2 * j + to.first) * stride};
     double w[3] = {1.0};

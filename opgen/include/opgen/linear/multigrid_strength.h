@@ -6,8 +6,8 @@
 
 namespace opgen::linear::multigrid {
 
-// How strongly a field couples along an axis, summed over some of the rows: |sum of the coefficients before a point| and
-// |sum of those behind it|, across all other axes.
+// How strongly a field couples along an axis, summed over some of the rows: |sum of the coefficients before a point|
+// and |sum of those behind it|, across all other axes.
 inline double strength(const Operator& A, int field, int axis, std::vector<double>& sums) {
   const int64_t rows = A.at.n[0] * A.at.n[1], every = std::max<int64_t>(1, rows / 64);
   double total = 0.0;
@@ -27,8 +27,8 @@ inline double strength(const Operator& A, int field, int axis, std::vector<doubl
   return total;
 }
 
-// Those along which every field that couples at all does so a quarter as strongly as along its strongest axis; if there is
-// none, the strongest. On a ring a reach of more than 1 must not meet itself.
+// Those along which every field that couples at all does so a quarter as strongly as along its strongest axis; if there
+// is none, the strongest. On a ring a reach of more than 1 must not meet itself.
 inline void choose_axes(const Operator& A, bool (&coarser)[3]) {
   double least[3] = {2.0, 2.0, 2.0}, total[3] = {0, 0, 0};
   bool can[3], any = false;

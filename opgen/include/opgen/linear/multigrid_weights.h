@@ -1,15 +1,15 @@
 // How a fine point shares between the coarse points left and right of it, from the coefficients of the operator.
 //
 // Take the sums of the coefficients at offsets before, at and behind a point along the axis, across all other axes:
-// c_-, c_0, c_+. What varies along the axis only is left alone by A where c_- u_(f-1) + c_0 u_f + c_+ u_(f+1) = 0, so a fine
-// point f between two coarse ones takes
+// c_-, c_0, c_+. What varies along the axis only is left alone by A where c_- u_(f-1) + c_0 u_f + c_+ u_(f+1) = 0, so a
+// fine point f between two coarse ones takes
 //
 //     u_f = plus u_(f+1) + minus u_(f-1),     plus = -c_+ / c_0,  minus = -c_- / c_0,
 //
 // which follows jumps of the coefficients and falls off next to a boundary value. P has these weights of the symmetric
-// part of A, and R those of A^T: a residual goes where the wind of an upwind difference carries it, and R A P keeps being
-// upwind. (With one-sided weights in both, R A P becomes unstable where the wind is not along an axis.) If A is symmetric
-// R = P^T.
+// part of A, and R those of A^T: a residual goes where the wind of an upwind difference carries it, and R A P keeps
+// being upwind. (With one-sided weights in both, R A P becomes unstable where the wind is not along an axis.) If A is
+// symmetric R = P^T.
 #ifndef OPGEN_LINEAR_MULTIGRID_WEIGHTS_H
 #define OPGEN_LINEAR_MULTIGRID_WEIGHTS_H
 
@@ -18,8 +18,8 @@
 
 namespace opgen::linear::multigrid {
 
-// Of every coarse point along an axis the weights P_-1 and P_+1 with which the fine points before and behind it take its
-// value, and R_-1 and R_+1 with which it takes their residuals.
+// Of every coarse point along an axis the weights P_-1 and P_+1 with which the fine points before and behind it take
+// its value, and R_-1 and R_+1 with which it takes their residuals.
 class Weights {
  public:
   Coarsening to;
@@ -71,13 +71,14 @@ class Weights {
     for (int64_t f = 1 - to.first; f < to.n; f += 2) {
       const Coarsening::Parents parents = to.parents(f);
       for (int p = 0; p < parents.count; ++p) {
-        const int side = parents.side[p];
-        if (side != 0) rows[side > 0][stencil::wrap(parents.index[p], to.coarse)] = shares[(side > 0 ? A.at.length() : 0) + A.at.index(f)];
+        const bool right = parents.side[p] > 0;
+        const double share = shares[(right ? A.at.length() : 0) + A.at.index(f)];
+        rows[right][stencil::wrap(parents.index[p], to.coarse)] = share;
       }
     }
     for (double* row : rows) order.wrap_row(row);
-    // On a ring of an odd number of points the ends are neighbours and both coarse: P_-1 of the first point, seen from the
-    // last, and P_+1 of the last, seen from the first, are 1.
+    // On a ring of an odd number of points the ends are neighbours and both coarse: P_-1 of the first point, seen from
+    // the last, and P_+1 of the last, seen from the first, are 1.
     if (to.ring && to.n % 2) rows[0][to.coarse] = rows[1][-1] = 1.0;
   }
 

@@ -9,12 +9,12 @@
 
 #include <memory>
 
-// Factors of a square matrix of n rows, whose entries k in [row_start[i], row_start[i + 1]) are values[k] at columns[k], in
-// increasing order. Null if the matrix is singular, or has a NaN or an infinity.
+// Factors of a square matrix of n rows, whose entries k in [row_start[i], row_start[i + 1]) are values[k] at
+// columns[k], in increasing order. Null if the matrix is singular, or has a NaN or an infinity.
 extern "C" void* opgen_sparse_new(
     int64_t n, const int64_t* row_start, const int32_t* columns, const double* values);
-// Factors another matrix with its entries at the same places, in half the time and with no new memory. 0 if it is singular:
-// then there is nothing to solve with until the next update.
+// Factors another matrix with its entries at the same places, in half the time and with no new memory. 0 if it is
+// singular: then there is nothing to solve with until the next update.
 extern "C" int opgen_sparse_update(void* factors, const double* values);
 // Solves A x = b, or A^T x = b. 0 if the solution is not finite. x may be b.
 extern "C" int opgen_sparse_solve(const void* factors, int transposed, const double* b, double* x);
@@ -85,7 +85,8 @@ class Csr {
           return a.column != b.column ? a.column < b.column : a.coefficient < b.coefficient;
         });
         for (size_t i = 0; i < found.size(); ++i) {
-          if (i == 0 || found[i].column != found[i - 1].column) columns.push_back(static_cast<int32_t>(found[i].column));
+          if (i == 0 || found[i].column != found[i - 1].column)
+            columns.push_back(static_cast<int32_t>(found[i].column));
           places_[found[i].coefficient * N + p] = static_cast<int64_t>(columns.size()) - 1;
         }
         row_start.push_back(static_cast<int64_t>(columns.size()));

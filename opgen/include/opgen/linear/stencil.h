@@ -1,8 +1,8 @@
 // Matrices of stencil form on a grid of one, two or three axes: products, residuals, transpose.
 //
-// A coefficient c of (row, column, offset o) is one diagonal of the matrix:  (A x)_row(p) += c(p) x_column(p + o).
-// Its transpose carries the value to where it was read,  (A^T y)_column(p + o) += c(p) y_row(p),  so with q = p + o it is
-// the coefficient of (column, row, -o) with c^T(q) = c(q - o). Whatever points outside the grid counts as absent.
+// A coefficient c of (row, column, offset o) is one diagonal of the matrix: (A x)_row(p) += c(p) x_column(p + o). Its
+// transpose carries the value to where it was read, (A^T y)_column(p + o) += c(p) y_row(p), so with q = p + o it is the
+// coefficient of (column, row, -o) with c^T(q) = c(q - o). Whatever points outside the grid counts as absent.
 #ifndef OPGEN_LINEAR_STENCIL_H
 #define OPGEN_LINEAR_STENCIL_H
 
@@ -192,7 +192,8 @@ inline void diagonal(const StencilMatrix& A, int row, int column, double* d) {
   }
 }
 
-// A^T with arrays of its own, except for coefficients at offset 0 and constants, which are those of A: they must outlive it.
+// A^T with arrays of its own, except for coefficients at offset 0 and constants, which are those of A: they must
+// outlive it.
 class Transposed {
  public:
   void set(const StencilMatrix& A, int threads) {
