@@ -63,18 +63,14 @@ class Timed:
         """Return the seconds of a solve and its Krylov iterations."""
         call, start = self.call, time.perf_counter()
         arguments = (ctypes.byref(call.points), self.inputs, None, self.outputs, ctypes.byref(self.newton), None)
-        call.finish(
-            self.numpy._kernel.opgen_solve(*arguments, ctypes.byref(call.options), ctypes.byref(call.report))
-        )
+        call.finish(self.numpy._kernel.opgen_solve(*arguments, ctypes.byref(call.options), ctypes.byref(call.report)))
         return time.perf_counter() - start, call.report.krylov
 
     def adjoint(self) -> tuple[float, int]:
         """Return the seconds of the gradient and its Krylov iterations."""
         call, start = self.call, time.perf_counter()
         arguments = (ctypes.byref(call.points), self.inputs, self.unknowns, self.cotangents, self.gradients)
-        call.finish(
-            self.numpy._kernel.opgen_adjoint(*arguments, ctypes.byref(call.options), ctypes.byref(call.report))
-        )
+        call.finish(self.numpy._kernel.opgen_adjoint(*arguments, ctypes.byref(call.options), ctypes.byref(call.report)))
         return time.perf_counter() - start, call.report.krylov
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-import opgen
 from opgen import Dirichlet, Explicit, Implicit, Neumann, Periodic
 
 Fields = list[np.ndarray]

@@ -57,23 +57,18 @@ def _call(kind: str, tensors: list[Any], results: list[Any], options: Options) -
     return list(found)
 
 
-def _points(tensors: list[Any]) -> Any:
-    shape = tf.TensorShape([])
-    for t in tensors:
-        shape = tf.broadcast_static_shape(shape, t.shape)
-    return shape
-
-
 def forward(tensors: list[Any], options: Options) -> list[Any]:
     """Solve, differentiably twice: each of the four calls is the derivative of another."""
     tensors, initial = tensors[:_N], tensors[_N:]
-    if not all(t.shape.is_fully_defined() for t in tensors):
-        _call("", tensors, [], options)  # says so
-    shape = _points(tensors)
+    if not all(t.shape.is_fully_defined() for t in (*tensors, *initial)):
+        _call("", [*tensors, *initial], [], options)  # says so
+    given = [t.shape.as_list() for t in (*tensors, *initial)]
+    batch, sizes = interface.shapes(given, interface.broadcast, inputs=_N)
+    shapes = [tf.TensorShape((*batch, *interface.core(_N + i, sizes))) for i in range(_OUTPUTS)]
 
     @tf.custom_gradient
     def solve(*x: Any) -> Any:
-        y = _call("", [*x, *initial], [shape] * _OUTPUTS, options)
+        y = _call("", [*x, *initial], shapes, options)
         return y, lambda *g: adjoint([*x], y[:_K], [*g])
 
     def adjoint(x: list[Any], y: list[Any], g: list[Any]) -> list[Any]:
@@ -89,7 +84,7 @@ def forward(tensors: list[Any], options: Options) -> list[Any]:
         @tf.custom_gradient
         def run(*tensors: Any) -> Any:
             x, v = [*tensors[:_N]], [*tensors[_N:]]
-            found = _call("Tangent", [*x, *y, *v], [shape] * _OUTPUTS, options)
+            found = _call("Tangent", [*x, *y, *v], shapes, options)
             return found, lambda *g: second(x, y, [*g], v) + adjoint(x, y, [*g])
 
         return list(run(*x, *v))

@@ -34,8 +34,10 @@ if _IS_FIRST:
 LIBRARY, _WRAPPERS = _shared[interface.REGISTERED]
 _DTYPES = (tf.float32, tf.float64)
 _Eager = type(tf.constant(0.0))
-_DIRECT = interface.DEFAULTS.adjoint == "direct"
+_DIRECT = interface.DEFAULTS.adjoint == "direct" and not interface.FREE
 _N, _K, _OUTPUTS = len(interface.INPUTS), len(interface.UNKNOWNS), len(interface.OUTPUTS)
+# Which operands a derivative's tensors are like: inputs and unknowns come first, then cotangents and tangents.
+_X, _XY, _BARS = tuple(range(_N)), tuple(range(_N + _K)), tuple(range(_N, _N + _OUTPUTS))
 
 
 def _wrapper(suffix: str) -> Callable[..., Any]:
@@ -45,8 +47,9 @@ def _wrapper(suffix: str) -> Callable[..., Any]:
 
 _forward, _with_diagnostics, _adjoint = _wrapper(""), _wrapper("Solve"), _wrapper("Adjoint")
 _fast = inspect.unwrap(_forward)  # without TensorFlow's layers for keywords and for tensor-like classes
-_tangent, _second = _wrapper("Tangent"), _wrapper("Second")
+_tangent, _second, _curvature = _wrapper("Tangent"), _wrapper("Second"), _wrapper("Curvature")
 _residual, _residual_pullback = _wrapper("Residual"), _wrapper("ResidualPullback")
+_residual_tangent = _wrapper("ResidualTangent")
 
 
 def registered_with_xla() -> set[str]:
@@ -89,7 +92,7 @@ def _tensors(names: tuple[str, ...], given: tuple[Any, ...]) -> list[Any]:
 
 
 def _arguments(inputs: tuple[Any, ...], initial: Any, options: Options) -> dict[str, Any]:
-    interface.check_count(inputs)
+    interface.check_call(inputs, initial)
     if options.adjoint == "gmres":
         _use_torch()
     names, given = interface.INPUTS, inputs
@@ -110,7 +113,8 @@ def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
     """
     if _DIRECT and initial is None and options is interface.DEFAULTS and all(type(x) is _Eager for x in inputs):
         dtype = inputs[0].dtype
-        if len(inputs) == _N and dtype in _DTYPES and all(x.dtype == dtype for x in inputs):
+        # An eager tensor may also be what a graph captures.
+        if len(inputs) == _N and dtype in _DTYPES and all(x.dtype == dtype for x in inputs) and tf.executing_eagerly():
             found = _fast(*inputs, [], *options)
             return found if _OUTPUTS == 1 else interface.Values(*found)
     if any(type(x).__name__ == "KerasTensor" for x in inputs):
@@ -118,6 +122,7 @@ def call(inputs: tuple[Any, ...], initial: Any, options: Options) -> Any:
 
         if initial is not None:
             raise ValueError(f"{interface.NAME}: a Keras model takes no initial; leave it out")
+        interface.check_call(inputs, initial)
         return keras_layer.apply(inputs, options)
     arguments = _arguments(inputs, initial, options)
     if not tf.executing_eagerly() and _control_flow.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
@@ -195,27 +200,47 @@ def _second_gradient(op: Any, *directions: Any) -> list[Any]:
     inputs, roots = op.inputs[:_N], op.inputs[_N : _N + _K]
     bars, v = op.inputs[_N + _K : -_N], op.inputs[-_N:]
     z = _or_zeros(directions, inputs)
+    by_bars = _run(_curvature, op, *inputs, *roots, *v, *z)
     by_tangents = _run(_second, op, *inputs, *roots, *bars, *z)
-    points = [[tf.broadcast_to(t, tf.shape(bars[0])) for t in group] for group in (inputs, v, z)]
-    by_bars = []
-    for i in range(_OUTPUTS):
-        unit = [tf.ones_like(g) if j == i else tf.zeros_like(g) for j, g in enumerate(bars)]
-        curved = _run(_second, op, *points[0], *roots, *unit, *points[1])
-        by_bars.append(tf.add_n([a * b for a, b in zip(curved, points[2], strict=True)]))
-    skipped = getattr(op, "skip_input_indices", None) or ()
-    by_inputs = [None if i in skipped else _refusal(t, "third derivatives") for i, t in enumerate(inputs)]
-    return by_inputs + [None] * _K + by_bars + by_tangents
+    return _refusals(op, inputs, "third derivatives") + [None] * _K + by_bars + by_tangents
+
+
+@_register_gradient(interface.REGISTERED + "Curvature")
+def _curvature_gradient(op: Any, *cotangents: Any) -> list[Any]:
+    """Differentiate g.D^2 o[v, w] by v and w, in which it is linear."""
+    inputs, roots = op.inputs[:_N], op.inputs[_N : _N + _K]
+    v, w = op.inputs[_N + _K : -_N], op.inputs[-_N:]
+    bars = _or_zeros(cotangents, op.outputs)
+    by_v, by_w = (_run(_second, op, *inputs, *roots, *bars, *other) for other in (w, v))
+    return _refusals(op, inputs, "third derivatives") + [None] * _K + by_v + by_w
 
 
 @_register_gradient(interface.REGISTERED + "ResidualPullback")
-def _residual_pullback_gradient(op: Any, *_: Any) -> list[Any]:
-    return [_refusal(t, "second derivatives of the residual") for t in op.inputs]
+def _residual_pullback_gradient(op: Any, *directions: Any) -> list[Any]:
+    """Differentiate by the cotangents, in which it is linear."""
+    fixed = op.inputs[: _N + _K]
+    by_bars = _run(_residual_tangent, op, *fixed, *_or_zeros(directions, fixed))
+    return _refusals(op, fixed, "second derivatives of the residual") + by_bars
 
 
-def _refusal(like: Any, what: str) -> Any:
-    """Make a tensor that is a failure to compute, so that what nobody asks for does no harm."""
-    nan = tf.fill(tf.shape(like), tf.constant(float("nan"), like.dtype))
-    return tf.debugging.check_numerics(nan, f"{interface.NAME}: {what} are not generated; differentiate fewer times")
+@_register_gradient(interface.REGISTERED + "ResidualTangent")
+def _residual_tangent_gradient(op: Any, *cotangents: Any) -> list[Any]:
+    """Differentiate by the tangents, in which it is linear."""
+    fixed = op.inputs[: _N + _K]
+    by_tangents = _run(_residual_pullback, op, *fixed, *_or_zeros(cotangents, op.outputs))
+    return _refusals(op, fixed, "second derivatives of the residual") + by_tangents
+
+
+def _refusals(op: Any, first: Any, what: str) -> list[Any]:
+    """Make, for the first inputs of an operator, tensors that fail to compute: what nobody asks for does no harm."""
+    skipped = getattr(op, "skip_input_indices", None) or ()
+    message = f"{interface.NAME}: {what} are not generated; differentiate fewer times"
+    made: list[Any] = [None] * len(first)
+    for i, t in enumerate(first):
+        if i not in skipped:
+            nan = tf.fill(tf.shape(t), tf.constant(float("nan"), t.dtype))
+            made[i] = tf.debugging.check_numerics(nan, message)
+    return made
 
 
 @_register_gradient(interface.REGISTERED + "Residual")
@@ -224,34 +249,36 @@ def _residual_gradient(op: Any, *cotangents: Any) -> list[Any]:
     return _run(_residual_pullback, op, *op.inputs, *_or_zeros(cotangents, op.outputs))
 
 
-def _vectorise(name: str, operator: Callable[..., Any], reduced: int) -> None:
-    """Teach `tf.vectorized_map` and `tape.jacobian` an operator: the loop becomes the first axis of its broadcast.
+def _vectorise(name: str, operator: Callable[..., Any], operands: tuple[int, ...], reduced: int) -> None:
+    """Teach `tf.vectorized_map` and `tape.jacobian` an operator: the loop becomes the first of its batch axes.
 
     Args:
         name: under which it is registered.
         operator: its wrapper.
-        reduced: how many outputs have the shapes of the first inputs; 0 if all have the points' shape.
+        operands: which operands its tensors are like; those that follow are `initial`.
+        reduced: how many outputs have the shapes of the first inputs; 0 if all have all batch axes.
     """
 
     @_pfor.RegisterPFor(name)
     def convert(loop: Any) -> Any:
         given = [loop.input(i) for i in range(loop.num_inputs)]
         length = loop.pfor.loop_len_vector
-        ranks = [x.t.shape.rank - 1 if x.is_stacked else x.t.shape.rank for x in given]
+        like = (*operands, *range(_N, _N + _K))
+        ranks = [x.t.shape.rank - x.is_stacked - interface.RANKS[i] for x, i in zip(given, like, strict=False)]
         widest = max(ranks)
+        widened = any(x.is_stacked for x in given[: len(operands)])
         tensors = []
         for i, (x, rank) in enumerate(zip(given, ranks, strict=True)):
             t, ones = x.t, [1] * (widest - rank)
             if x.is_stacked:
                 shape = tf.shape(t)
                 t = tf.reshape(t, tf.concat([shape[:1], ones, shape[1:]], 0))
-            elif i < reduced:  # one gradient for every turn of the loop
+            elif i < reduced or (i == 0 and not widened):  # one gradient for every turn of the loop
                 t = tf.broadcast_to(t, tf.concat([length, ones, tf.shape(t)], 0))
             tensors.append(t)
         attributes = {key: loop.get_attr(key) for key in ("tol", "max_iterations", "adjoint", "on_failure")}
-        fixed = len(given) if reduced or "Residual" in name or "Tangent" in name else _N
-        arguments = {f"x{i}": t for i, t in enumerate(tensors[:fixed])}
-        if fixed == _N:
+        arguments = {f"x{i}": t for i, t in enumerate(tensors[: len(operands)])}
+        if operands == _X:
             arguments["initial"] = tensors[_N:]
         found = operator(**arguments, **attributes)
         outputs = [found] if isinstance(found, tf.Tensor) else list(found)
@@ -260,14 +287,16 @@ def _vectorise(name: str, operator: Callable[..., Any], reduced: int) -> None:
         return [_pfor.wrap(o, True) for o in outputs]
 
 
-for _suffix, _operator, _reduced in (
-    ("", _forward, 0),
-    ("Solve", _with_diagnostics, 0),
-    ("Adjoint", _adjoint, _N),
-    ("Tangent", _tangent, 0),
-    ("Second", _second, _N),
-    ("Residual", _residual, 0),
-    ("ResidualPullback", _residual_pullback, _N + _K),
+for _suffix, _operator, _operands, _reduced in (
+    ("", _forward, _X, 0),
+    ("Solve", _with_diagnostics, _X, 0),
+    ("Adjoint", _adjoint, _XY + _BARS, _N),
+    ("Tangent", _tangent, _XY + _X, 0),
+    ("Second", _second, _XY + _BARS + _X, _N),
+    ("Curvature", _curvature, _XY + _X + _X, 0),
+    ("Residual", _residual, _XY, 0),
+    ("ResidualPullback", _residual_pullback, _XY + _BARS[:_K], _N + _K),
+    ("ResidualTangent", _residual_tangent, _XY + _XY, 0),
 ):
     if _IS_FIRST:
-        _vectorise(interface.REGISTERED + _suffix, _operator, _reduced)
+        _vectorise(interface.REGISTERED + _suffix, _operator, _operands, _reduced)

@@ -70,6 +70,11 @@ def _find(classes: tuple[type, ...]) -> ModuleType:
     return _modules[name]
 
 
+def _all(inputs: tuple[Any, ...], initial: Any) -> tuple[Any, ...]:
+    """List what says which kind of tensor a call is about: inputs may be numbers where `initial` is a tensor."""
+    return inputs if initial is None else (*inputs, *interface.unknowns(initial, "initial"))
+
+
 def robertson(
     *inputs: Any,
     initial: Any = None,
@@ -82,7 +87,7 @@ def robertson(
 
     Args:
         inputs: a0, b0, c0, k1, k2, k3, dt: tensors of one dtype, float32 or float64, that broadcast; Python
-        numbers follow.
+            numbers follow.
         initial: where the iteration starts, like the unknowns; no gradient flows through it.
         tol: on the residual, relative to the size of its terms.
         max_iterations: at most so many; 50 by default.
@@ -92,7 +97,7 @@ def robertson(
     Returns:
         a, b, c, of the broadcast shape of the inputs; several as a named tuple.
     """
-    return _adapter(inputs).call(
+    return _adapter(_all(inputs, initial)).call(
         inputs, initial, interface.options(tol, max_iterations, adjoint, on_failure)
     )
 
@@ -112,7 +117,7 @@ def _solve(
     checked = interface.options(tol, max_iterations, adjoint, on_failure)
     if checked.on_failure == "raise":
         checked = checked._replace(on_failure="keep")
-    solution: Solution = _adapter(inputs).solve(inputs, initial, checked)
+    solution: Solution = _adapter(_all(inputs, initial)).solve(inputs, initial, checked)
     return solution
 
 

@@ -70,6 +70,11 @@ def _find(classes: tuple[type, ...]) -> ModuleType:
     return _modules[name]
 
 
+def _all(inputs: tuple[Any, ...], initial: Any) -> tuple[Any, ...]:
+    """List what says which kind of tensor a call is about: inputs may be numbers where `initial` is a tensor."""
+    return inputs if initial is None else (*inputs, *interface.unknowns(initial, "initial"))
+
+
 def sagitta(
     *inputs: Any,
     initial: Any = None,
@@ -91,7 +96,7 @@ def sagitta(
     Returns:
         s, of the broadcast shape of the inputs; several as a named tuple.
     """
-    return _adapter(inputs).call(
+    return _adapter(_all(inputs, initial)).call(
         inputs, initial, interface.options(tol, max_iterations, adjoint, on_failure)
     )
 
@@ -111,7 +116,7 @@ def _solve(
     checked = interface.options(tol, max_iterations, adjoint, on_failure)
     if checked.on_failure == "raise":
         checked = checked._replace(on_failure="keep")
-    solution: Solution = _adapter(inputs).solve(inputs, initial, checked)
+    solution: Solution = _adapter(_all(inputs, initial)).solve(inputs, initial, checked)
     return solution
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections import namedtuple
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +21,22 @@ INPUTS: tuple[str, ...] = ('Tr', 'Pr', 'omega')
 UNKNOWNS: tuple[str, ...] = ('Z',)
 AUXILIARIES: tuple[str, ...] = ('phi',)
 EXPLICIT = False
+COUPLED = False
+DIMENSIONS: tuple[str, ...] = ()
+# The core axes of inputs, unknowns and auxiliaries, behind their batch axes: for each the number of a dimension, whose
+# size and an offset make its extent, or -1 and the extent. A pointwise operator has none: its points are the batch.
+CORES: tuple[tuple[tuple[int, int], ...], ...] = ((), (), (), (), ())
 DEFAULT_TOL: float | None = None
 DEFAULT_ADJOINT = 'direct'
 REGISTERED = 'OpgenVapour347e39f4'  # with TensorFlow
 SOURCES = Path(__file__).parent
 
 OUTPUTS = UNKNOWNS + AUXILIARIES
+OPERANDS = INPUTS + OUTPUTS  # numbered as CORES
+RANKS = tuple(len(core) for core in CORES)
+_OF_INPUTS = {dimension for core in CORES[: len(INPUTS)] for dimension, _ in core}
+# Dimensions that no input has: their sizes are those of `initial`.
+FREE = tuple(name for dimension, name in enumerate(DIMENSIONS) if dimension not in _OF_INPUTS)
 Values: Any = namedtuple('VapourValues', ('Z', 'phi'))  # type: ignore[name-match]
 
 
@@ -109,6 +120,140 @@ def check_count(arguments: tuple[Any, ...]) -> None:
         raise TypeError(f"{NAME}: takes {len(INPUTS)} inputs ({', '.join(INPUTS)}), not {len(arguments)}")
 
 
+def check_call(inputs: tuple[Any, ...], initial: Any) -> None:
+    """Refuse a wrong number of inputs, and a grid of which nothing says how large it is.
+
+    Raises:
+        TypeError: with the inputs' names.
+        ValueError: with the missing dimension.
+    """
+    check_count(inputs)
+    if FREE and initial is None:
+        what = f"no input has the axis {FREE[0]}" if len(FREE) == 1 else f"no input has the axes {', '.join(FREE)}"
+        raise ValueError(f"{NAME}: {what}; give initial, whose shape says how large the grid is")
+
+
+def shapes(
+    given: Sequence[Sequence[Any]],
+    broadcast: Callable[..., Any],
+    numbers: Sequence[int] = range(len(CORES)),
+    inputs: int | None = None,
+) -> tuple[Any, list[Any]]:
+    """Find what the batch axes of operands broadcast to, and the sizes of their dimensions.
+
+    Args:
+        given: the operands' shapes; None in them is an extent that is not known yet.
+        broadcast: the framework's rule for batch axes.
+        numbers: of which operand each has the core axes.
+        inputs: how many of them come before those of `initial`, which has to fit them; all if left out.
+
+    Returns:
+        The batch shape, and the size of every dimension, None if it is not known.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+    batches, sizes = _part(given, numbers, inputs) if COUPLED else (given, [])
+    try:
+        batch = broadcast(*batches[:inputs])
+    except ValueError:
+        what = "batch axes" if COUPLED else "shapes"
+        shown = ", ".join(f"{_named(i, numbers, inputs)} {list(shape)}" for i, shape in enumerate(batches[:inputs]))
+        raise ValueError(f"{NAME}: the {what} of {shown} do not broadcast") from None
+    if inputs is not None and inputs < len(batches):
+        try:
+            fits = broadcast(batch, *batches[inputs:]) == batch
+        except ValueError:
+            fits = False
+        if not fits:
+            what = "batch shape" if COUPLED else "shape"
+            raise ValueError(f"{NAME}: initial does not broadcast to the inputs' {what} {list(batch)}")
+    return batch, sizes
+
+
+def _named(i: int, numbers: Sequence[int], inputs: int | None) -> str:
+    return ("initial " if inputs is not None and i >= inputs else "") + OPERANDS[numbers[i]]
+
+
+def _part(
+    given: Sequence[Sequence[Any]], numbers: Sequence[int], inputs: int | None
+) -> tuple[list[tuple[Any, ...]], list[Any]]:
+    """Part shapes into batch axes and core axes, and read sizes off the latter."""
+    batches = []
+    known: dict[int, _Source] = {}
+    for i, (shape, number) in enumerate(zip(given, numbers, strict=False)):
+        name, own = _named(i, numbers, inputs), CORES[number]
+        batches.append(tuple(shape[: len(shape) - len(own)]))
+        for dimension, here in _measured(name, own, shape).items():
+            there = known.setdefault(dimension, here)
+            if here.size != there.size:
+                along = f" along {there.axis}" if there.axis != here.axis else ""
+                what = f"{name} has {here.extent} entries along {here.axis}"
+                raise ValueError(f"{NAME}: {what}, but {there.name} has {there.extent}{along}")
+    return batches, [known[d].size if d in known else None for d in range(len(DIMENSIONS))]
+
+
+class _Source(NamedTuple):
+    """An axis off which a size is read."""
+
+    name: str
+    axis: str
+    extent: Any
+    size: Any
+
+
+def _measured(name: str, core: tuple[tuple[int, int], ...], shape: Sequence[Any]) -> dict[int, _Source]:
+    """Read sizes off one operand."""
+    lead = len(shape) - len(core)
+    spelled = f"({', '.join(_axis(*axis) for axis in core)})"
+    if lead < 0:
+        axes = f"{len(core)} core {'axis' if len(core) == 1 else 'axes'} {spelled}"
+        raise ValueError(f"{NAME}: {name} has shape {list(shape)}, but needs {axes} behind its batch axes")
+    found: dict[int, _Source] = {}
+    for (dimension, offset), extent in zip(core, shape[lead:], strict=True):
+        if extent is None:
+            continue
+        size = extent - offset
+        here = _Source(name, _axis(dimension, offset), extent, size)
+        fits = size == 0 if dimension < 0 else size >= 0 and found.setdefault(dimension, here).size == size
+        if not fits:
+            axes = f"core {'axis is' if len(core) == 1 else 'axes are'} {spelled}"
+            advice = "; give square matrices" if len(core) == 2 and core[0] == core[1] and dimension >= 0 else ""
+            raise ValueError(f"{NAME}: {name} has shape {list(shape)}, but its {axes}{advice}")
+    return found
+
+
+def _axis(dimension: int, offset: int) -> str:
+    if dimension < 0:
+        return str(offset)
+    return DIMENSIONS[dimension] + (f" {'-' if offset < 0 else '+'} {abs(offset)}" if offset else "")
+
+
+def core(number: int, sizes: Sequence[Any]) -> tuple[Any, ...]:
+    """Give the extents of an operand's core axes, None where the size is not known."""
+    extents = []
+    for dimension, offset in CORES[number]:
+        size = 0 if dimension < 0 else sizes[dimension]
+        extents.append(None if size is None else size + offset)
+    return tuple(extents)
+
+
+def broadcast(*given: Sequence[Any]) -> tuple[Any, ...]:
+    """Broadcast shapes in which None is an extent that is not known yet.
+
+    Raises:
+        ValueError: they do not broadcast.
+    """
+    wide: list[Any] = [1] * max(map(len, given), default=0)
+    for shape in given:
+        for axis, extent in enumerate(shape, len(wide) - len(shape)):
+            if extent not in (1, None, wide[axis]) and wide[axis] not in (1, None):
+                raise ValueError(f"{NAME}: sizes {wide[axis]} and {extent} do not broadcast")
+            if extent is not None or wide[axis] == 1:
+                wide[axis] = wide[axis] if extent == 1 else extent
+    return tuple(wide)
+
+
 def is_scalar(x: Any) -> bool:
     """Say whether x is a plain Python number, which follows the tensors' dtype."""
     return isinstance(x, (int, float)) and not isinstance(x, bool)
@@ -153,7 +298,12 @@ def library(kind: str) -> Path:
 class Points(ctypes.Structure):
     """The broadcast shape of a call (opgen_points in abi.h)."""
 
-    _fields_ = [("dtype", ctypes.c_int32), ("rank", ctypes.c_int32), ("shape", ctypes.c_void_p)]
+    _fields_ = [
+        ("dtype", ctypes.c_int32),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.c_void_p),
+        ("sizes", ctypes.c_void_p),
+    ]
 
 
 class Array(ctypes.Structure):
@@ -176,4 +326,9 @@ class CallOptions(ctypes.Structure):
 class Report(ctypes.Structure):
     """opgen_report."""
 
-    _fields_ = [("failed", ctypes.c_int64), ("first", ctypes.c_int64), ("message", ctypes.c_char * 1024)]
+    _fields_ = [
+        ("failed", ctypes.c_int64),
+        ("first", ctypes.c_int64),
+        ("message", ctypes.c_char * 1024),
+        ("krylov", ctypes.c_int64),
+    ]

@@ -52,27 +52,16 @@ class VapourLayer(keras.layers.Layer):
         return tf_op.call(every, None, self._options)
 
     def compute_output_spec(self, *inputs: Any) -> Any:
-        """Give the broadcast shape and the dtype of the inputs."""
-        shape: Any = ()
-        for size in (*(x.shape for x in inputs), *(np.shape(x) for x in self._fixed.values())):
-            shape = _broadcast(shape, tuple(size))
-        outputs = [keras.KerasTensor(shape, dtype=inputs[0].dtype) for _ in interface.OUTPUTS]
-        return interface.values(outputs)
+        """Give the batch shape that the inputs broadcast to, with each output's own core axes, and their dtype."""
+        given = iter(inputs)
+        every = [np.shape(self._fixed[x]) if x in self._fixed else next(given).shape for x in interface.INPUTS]
+        batch, sizes = interface.shapes(every, interface.broadcast)
+        shapes = [(*batch, *interface.core(len(every) + i, sizes)) for i in range(len(interface.OUTPUTS))]
+        return interface.values([keras.KerasTensor(shape, dtype=inputs[0].dtype) for shape in shapes])
 
     def get_config(self) -> dict[str, Any]:
         """Give the options, for saving."""
         return {**super().get_config(), **self._given, "fixed": self._fixed}
-
-
-def _broadcast(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Broadcast shapes in which None is a size that is not known yet."""
-    a, b = (1,) * (len(b) - len(a)) + a, (1,) * (len(a) - len(b)) + b
-    sizes = []
-    for m, n in zip(a, b, strict=True):
-        if m not in (1, None, n) and n not in (1, None):
-            raise ValueError(f"{interface.NAME}: sizes {m} and {n} do not broadcast")
-        sizes.append(n if m == 1 else m if n == 1 or m is not None else n)
-    return tuple(sizes)
 
 
 def apply(inputs: tuple[Any, ...], options: interface.Options) -> Any:

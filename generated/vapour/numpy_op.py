@@ -23,6 +23,8 @@ for _function in (_kernel.opgen_solve, _kernel.opgen_residual):
     _function.restype = ctypes.c_int
 _DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 _POLICIES = {"raise": 0, "nan": 1, "keep": 2}
+_N, _K = len(interface.INPUTS), len(interface.UNKNOWNS)
+_RANKS = interface.RANKS
 
 
 def _arrays(names: tuple[str, ...], given: tuple[Any, ...]) -> list[np.ndarray]:
@@ -53,44 +55,60 @@ def _arrays(names: tuple[str, ...], given: tuple[Any, ...]) -> list[np.ndarray]:
     return made
 
 
-def _broadcast(names: tuple[str, ...], arrays: list[np.ndarray]) -> tuple[int, ...]:
-    try:
-        return np.broadcast_shapes(*(a.shape for a in arrays))
-    except ValueError:
-        shapes = ", ".join(f"{name} {list(a.shape)}" for name, a in zip(names, arrays, strict=True))
-        raise ValueError(f"{interface.NAME}: the shapes of {shapes} do not broadcast") from None
-
-
 class _Call:
-    """The C structures of one call; they live as long as it does."""
+    """The C structures of one call; they live as long as it does.
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, options: Options = interface.DEFAULTS) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.extents = (ctypes.c_int64 * max(len(shape), 1))(*shape)
-        self.points = Points(_DTYPES[dtype], len(shape), ctypes.addressof(self.extents))
+    Args:
+        shape: of the batch; of the points, if the operator is pointwise.
+        dtype: of all arrays.
+        options: of the call.
+        sizes: of the dimensions of core axes.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        options: Options = interface.DEFAULTS,
+        sizes: Sequence[int] = (),
+    ) -> None:
+        self.shape, self.dtype, self.sizes = shape, dtype, sizes
+        self.extents = (ctypes.c_int64 * (len(shape) + len(sizes) + 1))(*shape, *sizes)
+        first = ctypes.addressof(self.extents)
+        last = first + len(shape) * ctypes.sizeof(ctypes.c_int64)
+        self.points = Points(_DTYPES[dtype], len(shape), first, last if sizes else None)
         self.options = CallOptions(options.tol, options.max_iterations, _POLICIES[options.on_failure], 0)
         self.report = Report()
         self.kept: list[Any] = []
 
-    def view(self, arrays: Sequence[np.ndarray | None]) -> Any:
-        """Describe arrays to the kernel as seen at every point; None is absent."""
+    def view(self, arrays: Sequence[np.ndarray | None], cores: Sequence[int] = ()) -> Any:
+        """Describe arrays to the kernel as seen at every point; None is absent.
+
+        Args:
+            arrays: what the kernel is given.
+            cores: how many core axes each has; none, for those that are left out.
+        """
         made = (Array * max(len(arrays), 1))()
-        rank = len(self.shape)
         for i, a in enumerate(arrays):
-            if a is None:
-                continue
-            if any(s % a.itemsize for s in a.strides):
-                a = np.ascontiguousarray(a)
-            strides = [0] * (rank - a.ndim) + [
-                0 if n == 1 else s // a.itemsize for n, s in zip(a.shape, a.strides, strict=True)
-            ]
-            steps = (ctypes.c_int64 * max(rank, 1))(*strides)
+            core = cores[i] if i < len(cores) else 0
+            rank = len(self.shape) + core
+            steps = (ctypes.c_int64 * max(rank, 1))()
+            if a is not None:
+                if any(s % a.itemsize for s in a.strides):
+                    a = np.ascontiguousarray(a)
+                batch = a.ndim - core
+                steps[rank - a.ndim : rank] = [
+                    0 if n == 1 and d < batch else s // a.itemsize
+                    for d, (n, s) in enumerate(zip(a.shape, a.strides, strict=True))
+                ]
             self.kept += [a, steps]
-            made[i] = Array(a.ctypes.data, ctypes.addressof(steps))
+            made[i] = Array(None if a is None else a.ctypes.data, ctypes.addressof(steps))
         return made
 
-    def empty(self, dtype: Any = None) -> np.ndarray:
-        return np.empty(self.shape, dtype or self.dtype)
+    def empty(self, number: int | None = None, dtype: Any = None) -> np.ndarray:
+        """Make room for a result with the core axes of an operand."""
+        core = () if number is None else interface.core(number, self.sizes)
+        return np.empty((*self.shape, *core), dtype or self.dtype)
 
     def finish(self, status: int) -> None:
         if status:
@@ -100,24 +118,21 @@ class _Call:
 def _solve(
     inputs: tuple[Any, ...], initial: Any, options: Options, diagnostics: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    interface.check_count(inputs)
+    interface.check_call(inputs, initial)
     names, given = interface.INPUTS, inputs
     if initial is not None:
         names += tuple(f"initial {name}" for name in interface.UNKNOWNS)
         given += interface.unknowns(initial, "initial")
     arrays = _arrays(names, given)
-    n = len(inputs)
-    shape = _broadcast(interface.INPUTS, arrays[:n])
-    if _broadcast(names, arrays) != shape:
-        raise ValueError(f"{interface.NAME}: initial does not broadcast to the inputs' shape {list(shape)}")
-    call = _Call(shape, arrays[0].dtype, options)
-    outputs = [call.empty() for _ in interface.OUTPUTS]
-    found = [call.empty(np.int32), call.empty(), call.empty(np.bool_)] if diagnostics else []
+    shape, sizes = interface.shapes([a.shape for a in arrays], np.broadcast_shapes, inputs=_N)
+    call = _Call(shape, arrays[0].dtype, options, sizes)
+    outputs = [call.empty(_N + i) for i in range(len(interface.OUTPUTS))]
+    found = [call.empty(dtype=np.int32), call.empty(), call.empty(dtype=np.bool_)] if diagnostics else []
     status = _kernel.opgen_solve(
         ctypes.byref(call.points),
-        call.view(arrays[:n]),
-        call.view(arrays[n:]) if initial is not None else None,
-        call.view([*outputs, found[1] if diagnostics else None]),
+        call.view(arrays[:_N], _RANKS),
+        call.view(arrays[_N:], _RANKS[_N:]) if initial is not None else None,
+        call.view([*outputs, found[1] if diagnostics else None], _RANKS[_N:]),
         ctypes.c_void_p(found[0].ctypes.data if diagnostics else None),
         ctypes.c_void_p(found[2].ctypes.data if diagnostics else None),
         ctypes.byref(call.options),
@@ -149,15 +164,15 @@ def residual(inputs: tuple[Any, ...], unknowns: tuple[Any, ...]) -> Any:
     """Evaluate F(x, y)."""
     names = (*interface.INPUTS, *interface.UNKNOWNS)
     arrays = _arrays(names, (*inputs, *unknowns))
-    call = _Call(_broadcast(names, arrays), arrays[0].dtype)
-    outputs = [call.empty() for _ in unknowns]
-    n = len(inputs)
+    shape, sizes = interface.shapes([a.shape for a in arrays], np.broadcast_shapes)
+    call = _Call(shape, arrays[0].dtype, sizes=sizes)
+    outputs = [call.empty(_N + i) for i in range(_K)]
     call.finish(
         _kernel.opgen_residual(
             ctypes.byref(call.points),
-            call.view(arrays[:n]),
-            call.view(arrays[n:]),
-            call.view(outputs),
+            call.view(arrays[:_N], _RANKS),
+            call.view(arrays[_N:], _RANKS[_N:]),
+            call.view(outputs, _RANKS[_N:]),
             ctypes.byref(call.options),
             ctypes.byref(call.report),
         )

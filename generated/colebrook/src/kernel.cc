@@ -160,6 +160,66 @@ struct Colebrook {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real Re = inputs[0];
+    [[maybe_unused]] const Real eps = inputs[1];
+    [[maybe_unused]] const Real f = unknowns[0];
+    const Real t0 = 1.0 / sqrt(f);
+    const Real t1 = power<3>(t0);
+    const Real t2 = 1.090079149577162 * t1;
+    const Real t3 = 0.27027027027027023 * eps + 2.51 * t0 / Re;
+    const Real t4 = Re * t3;
+    const Real t5 = power<2>(Re);
+    const Real t6 = t5 * t3;
+    const Real t7 = 2.180158299154324 * tangents[0] * t0 / t6 - 0.2347537740017577 * tangents[1] / t3;
+    const Real t8 = 2.180158299154324 * directions[0] * t0 / t6 - 0.2347537740017577 * directions[1] / t3;
+    [[maybe_unused]] Real tangent[] = {t7};
+    [[maybe_unused]] Real direction[] = {t8};
+    const Real jacobian[1][1] = {
+        {-(1.0 / 2.0 * t1) - t2 / t4},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t9 = power<5>(t0);
+    const Real t10 = power<2>(t3);
+    const Real t11 = 3.0 / 4.0 * t9 + 1.635118724365743 * t9 / t4 - 1.3680493327193382 / (t5 * power<3>(f) * t10);
+    const Real t12 = Re * t10;
+    const Real t13 = power<3>(Re);
+    const Real t14 = t13 * power<2>(f) * t10;
+    const Real t15 = tangent[0] * t11 + 1.090079149577162 * tangents[0] * t1 / t6
+        + 0.2946159863722059 * tangents[1] * t1 / t12 - 2.7360986654386763 * tangents[0] / t14;
+    const Real t16 = t5 * t10;
+    const Real t17 = tangent[0] * (t2 / t6 - 2.7360986654386763 / t14)
+        + 4.360316598308648 * tangents[0] * t0 / (t13 * t3)
+        + 0.5892319727444117 * tangents[1] * t0 / t16
+        - 5.472197330877353 * tangents[0] / (power<4>(Re) * f * t10);
+    const Real t18 = 0.2946159863722059 * tangent[0] * t1 / t12 + 0.5892319727444117 * tangents[0] * t0 / t16
+        - 0.06344696594642099 * tangents[1] / t10;
+    Real curved[] = {-(direction[0] * t15) - directions[0] * t17 - directions[1] * t18};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real Re = inputs[0];
+    [[maybe_unused]] const Real eps = inputs[1];
+    [[maybe_unused]] const Real f = unknowns[0];
+    const Real t0 = 1.0 / sqrt(f);
+    const Real t1 = 0.27027027027027023 * eps + 2.51 * t0 / Re;
+    const Real t2 = power<3>(t0);
+    const Real t3 = 0.2347537740017577 * tangents[1] / t1
+        + tangents[2] * (-(1.0 / 2.0 * t2) - 1.090079149577162 * t2 / (Re * t1))
+        - 2.180158299154324 * tangents[0] * t0 / (power<2>(Re) * t1);
+    outputs[0] = t3;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct Colebrook {
   static constexpr const char* name = "colebrook";
   static constexpr const char* registered_name = "OpgenColebrook5618c5f6";
   static constexpr int inputs = 2, unknowns = 1, auxiliaries = 0;
+  static constexpr const char* const operand_names[] = {"Re", "eps", "f"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -124,6 +124,43 @@ struct Cuberoot {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real x = inputs[0];
+    [[maybe_unused]] const Real y = unknowns[0];
+    const Real t0 = power<2>(y);
+    const Real t1 = x + 1.0;
+    const Real t2 = power<3>(y);
+    const Real t3 = power<2>(t1);
+    const Real t4 = 2.0 * x + t2 / t3;
+    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t4)};
+    [[maybe_unused]] Real direction[] = {-(directions[0] * t4)};
+    const Real jacobian[1][1] = {
+        {-(3.0 * t0 / t1)},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t5 = -(direction[0] * (3.0 * tangents[0] * t0 / t3 - 6.0 * tangent[0] * y / t1));
+    const Real t6 = 3.0 * tangent[0] * t0 / t3 + tangents[0] * (2.0 - 2.0 * t2 / power<3>(t1));
+    Real curved[] = {t5 - directions[0] * t6};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real x = inputs[0];
+    [[maybe_unused]] const Real y = unknowns[0];
+    const Real t0 = x + 1.0;
+    const Real t1 = tangents[0] * (2.0 * x + power<3>(y) / power<2>(t0)) - 3.0 * tangents[1] * power<2>(y) / t0;
+    outputs[0] = t1;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct Cuberoot {
   static constexpr const char* name = "cuberoot";
   static constexpr const char* registered_name = "OpgenCuberootc8c34fcf";
   static constexpr int inputs = 1, unknowns = 1, auxiliaries = 0;
+  static constexpr const char* const operand_names[] = {"x", "y"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -142,6 +142,43 @@ struct Kepler {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real M = inputs[0];
+    [[maybe_unused]] const Real e = inputs[1];
+    [[maybe_unused]] const Real E = unknowns[0];
+    const Real t0 = cos(E);
+    const Real t1 = sin(E);
+    const Real t2 = tangents[1] * t1;
+    [[maybe_unused]] Real tangent[] = {tangents[0] + t2};
+    [[maybe_unused]] Real direction[] = {directions[0] + directions[1] * t1};
+    const Real jacobian[1][1] = {
+        {1.0 - e * t0},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t3 = directions[1] * tangent[0] * t0 - direction[0] * (tangent[0] * e * t1 - tangents[1] * t0);
+    Real curved[] = {t3};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    const Real t4 = curved[0] * e * t1 + direction[0] * (tangent[0] * e * t0 + t2)
+        + directions[1] * tangent[0] * t1;
+    outputs[1] = t4;
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real M = inputs[0];
+    [[maybe_unused]] const Real e = inputs[1];
+    [[maybe_unused]] const Real E = unknowns[0];
+    outputs[0] = tangents[2] * (1.0 - e * cos(E)) - tangents[0] - tangents[1] * sin(E);
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct Kepler {
   static constexpr const char* name = "kepler";
   static constexpr const char* registered_name = "OpgenKepler64595cc2";
   static constexpr int inputs = 2, unknowns = 1, auxiliaries = 1;
+  static constexpr const char* const operand_names[] = {"M", "e", "E", "r"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -8,6 +8,10 @@ struct Liquid {
   static constexpr const char* name = "liquid";
   static constexpr const char* registered_name = "OpgenLiquidae34626c";
   static constexpr int inputs = 3, unknowns = 1, auxiliaries = 1;
+  static constexpr const char* const operand_names[] = {"Tr", "Pr", "omega", "Z", "phi"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -172,6 +172,68 @@ struct RambergOsgood {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real strain = inputs[0];
+    [[maybe_unused]] const Real E = inputs[1];
+    [[maybe_unused]] const Real s0 = inputs[2];
+    [[maybe_unused]] const Real n = inputs[3];
+    [[maybe_unused]] const Real s = unknowns[0];
+    const Real t0 = 1.0 / 500.0;
+    const Real t1 = s / s0;
+    const Real t2 = pow(t1, n);
+    const Real t3 = t0 * n * t2;
+    const Real t4 = power<2>(E);
+    const Real t5 = t0 * tangents[2] * n * t2;
+    const Real t6 = log(t1);
+    const Real t7 = tangents[0] + tangents[1] * s / t4 + t5 / s0 - t0 * tangents[3] * t2 * t6;
+    const Real t8 = directions[0] + directions[1] * s / t4 + t0 * directions[2] * n * t2 / s0
+        - t0 * directions[3] * t2 * t6;
+    [[maybe_unused]] Real tangent[] = {t7};
+    [[maybe_unused]] Real direction[] = {t8};
+    const Real jacobian[1][1] = {
+        {t3 / s + 1.0 / E},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t9 = power<2>(n);
+    const Real t10 = power<2>(s);
+    const Real t11 = t0 * tangents[3] * n * t2 * t6;
+    const Real t12 = t0 * tangents[3] * t2;
+    const Real t13 = t0 * tangents[2] * t9 * t2;
+    const Real t14 = s * s0;
+    const Real t15 = tangent[0] * (t0 * t9 * t2 / t10 - t3 / t10) + t11 / s + t12 / s - tangents[1] / t4 - t13 / t14;
+    const Real t16 = power<2>(s0);
+    const Real t17 = t13 / t16 + t5 / t16 - t0 * tangent[0] * t9 * t2 / t14 - t11 / s0 - t12 / s0;
+    const Real t18 = tangent[0] * (t0 * n * t2 * t6 / s + t0 * t2 / s) + t0 * tangents[3] * t2 * power<2>(t6)
+        - t0 * tangents[2] * n * t2 * t6 / s0 - t0 * tangents[2] * t2 / s0;
+    const Real t19 = -(direction[0] * t15) - directions[1] * (2.0 * tangents[1] * s / power<3>(E) - tangent[0] / t4)
+        - directions[2] * t17 - directions[3] * t18;
+    Real curved[] = {t19};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real strain = inputs[0];
+    [[maybe_unused]] const Real E = inputs[1];
+    [[maybe_unused]] const Real s0 = inputs[2];
+    [[maybe_unused]] const Real n = inputs[3];
+    [[maybe_unused]] const Real s = unknowns[0];
+    const Real t0 = 1.0 / 500.0;
+    const Real t1 = s / s0;
+    const Real t2 = pow(t1, n);
+    const Real t3 = t0 * tangents[3] * t2 * log(t1) + tangents[4] * (t0 * n * t2 / s + 1.0 / E) - tangents[0]
+        - tangents[1] * s / power<2>(E) - t0 * tangents[2] * n * t2 / s0;
+    outputs[0] = t3;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct RambergOsgood {
   static constexpr const char* name = "ramberg_osgood";
   static constexpr const char* registered_name = "OpgenRambergOsgood0fd1055e";
   static constexpr int inputs = 4, unknowns = 1, auxiliaries = 0;
+  static constexpr const char* const operand_names[] = {"strain", "E", "s0", "n", "s"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -231,6 +231,87 @@ struct Robertson {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real a0 = inputs[0];
+    [[maybe_unused]] const Real b0 = inputs[1];
+    [[maybe_unused]] const Real c0_ = inputs[2];
+    [[maybe_unused]] const Real k1 = inputs[3];
+    [[maybe_unused]] const Real k2 = inputs[4];
+    [[maybe_unused]] const Real k3 = inputs[5];
+    [[maybe_unused]] const Real dt = inputs[6];
+    [[maybe_unused]] const Real a = unknowns[0];
+    [[maybe_unused]] const Real b = unknowns[1];
+    [[maybe_unused]] const Real c = unknowns[2];
+    const Real t0 = 2.0 * b * k2;
+    const Real t1 = c * k3;
+    const Real t2 = power<2>(b);
+    const Real t3 = tangents[4] * t2 * dt;
+    const Real t4 = t2 * k2 + b * c * k3 - a * k1;
+    const Real t5 = tangents[1] + tangents[3] * a * dt - t3 - tangents[5] * b * c * dt - tangents[6] * t4;
+    const Real t6 = directions[4] * t2 * dt;
+    const Real t7 = directions[1] + directions[3] * a * dt - t6 - directions[5] * b * c * dt - directions[6] * t4;
+    [[maybe_unused]] Real tangent[] = {tangents[0] + tangents[1] + tangents[2], t5, tangents[2] + t3 + tangents[6] * t2 * k2};
+    [[maybe_unused]] Real direction[] = {directions[0] + directions[1] + directions[2], t7, directions[2] + t6 + directions[6] * t2 * k2};
+    const Real jacobian[3][3] = {
+        {1.0, 1.0, 1.0},
+        {-(dt * k1), 1.0 - dt * (-t0 - t1), b * dt * k3},
+        {0.0, -(2.0 * b * dt * k2), 1.0},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t8 = 2.0 * tangent[1] * dt * k2;
+    const Real t9 = 2.0 * tangents[4] * b * dt;
+    const Real t10 = t0 + t1;
+    const Real t11 = t8 + tangent[2] * dt * k3 + t9 + tangents[5] * c * dt + tangents[6] * t10;
+    const Real t12 = direction[2] * (tangent[1] * dt * k3 + tangents[5] * b * dt + tangents[6] * b * k3);
+    const Real t13 = 2.0 * tangent[1] * b * dt;
+    const Real t14 = tangents[6] * t2;
+    const Real t15 = directions[5] * (tangent[1] * c * dt + tangent[2] * b * dt + tangents[6] * b * c);
+    const Real t16 = tangents[4] * t2;
+    const Real t17 = tangent[1] * t10 + tangent[2] * b * k3 + t16 + tangents[5] * b * c - tangent[0] * k1
+        - tangents[3] * a;
+    const Real t18 = -(direction[0] * (-(tangents[3] * dt) - tangents[6] * k1)) - direction[1] * t11 - t12
+        - directions[3] * (-(tangent[0] * dt) - tangents[6] * a) - directions[4] * (t13 + t14)
+        - t15 - directions[6] * t17;
+    const Real t19 = -(direction[1] * (-t8 - t9 - 2.0 * tangents[6] * b * k2)) - directions[4] * (-t13 - t14)
+        - directions[6] * (-(2.0 * tangent[1] * b * k2) - t16);
+    Real curved[] = {0.0, t18, t19};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    outputs[1] = curved[1];
+    outputs[2] = curved[2];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real a0 = inputs[0];
+    [[maybe_unused]] const Real b0 = inputs[1];
+    [[maybe_unused]] const Real c0_ = inputs[2];
+    [[maybe_unused]] const Real k1 = inputs[3];
+    [[maybe_unused]] const Real k2 = inputs[4];
+    [[maybe_unused]] const Real k3 = inputs[5];
+    [[maybe_unused]] const Real dt = inputs[6];
+    [[maybe_unused]] const Real a = unknowns[0];
+    [[maybe_unused]] const Real b = unknowns[1];
+    [[maybe_unused]] const Real c = unknowns[2];
+    const Real t0 = tangents[7] + tangents[8] + tangents[9] - tangents[0] + -tangents[1] + -tangents[2];
+    const Real t1 = power<2>(b);
+    const Real t2 = tangents[4] * t1 * dt;
+    const Real t3 = t2 + tangents[5] * b * c * dt + tangents[6] * (t1 * k2 + b * c * k3 - a * k1)
+        + tangents[8] * (1.0 - dt * (-(2.0 * b * k2) - c * k3)) + tangents[9] * b * dt * k3
+        + -tangents[1] - tangents[3] * a * dt - tangents[7] * dt * k1;
+    const Real t4 = tangents[9] + -tangents[2] - t2 - tangents[6] * t1 * k2 - 2.0 * tangents[8] * b * dt * k2;
+    outputs[0] = t0;
+    outputs[1] = t3;
+    outputs[2] = t4;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

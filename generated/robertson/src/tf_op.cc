@@ -8,6 +8,10 @@ struct Robertson {
   static constexpr const char* name = "robertson";
   static constexpr const char* registered_name = "OpgenRobertson86ff26c0";
   static constexpr int inputs = 7, unknowns = 3, auxiliaries = 0;
+  static constexpr const char* const operand_names[] = {"a0", "b0", "c0", "k1", "k2", "k3", "dt", "a", "b", "c"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

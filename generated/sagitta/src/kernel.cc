@@ -128,6 +128,62 @@ struct Sagitta {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real R = inputs[0];
+    [[maybe_unused]] const Real c = inputs[1];
+    [[maybe_unused]] const Real s = unknowns[0];
+    const Real t0 = 1.0 / 4.0;
+    const Real t1 = power<2>(c);
+    const Real t2 = power<2>(R);
+    const Real t3 = t2 - t0 * t1;
+    const Real t4 = sqrt(t3);
+    const Real t5 = 1.0 / t4;
+    const Real t6 = -(R * t5) - 1.0;
+    const Real t7 = R + t4;
+    const Real t8 = power<2>(t7);
+    const Real t9 = 1.0 / 16.0;
+    const Real t10 = power<3>(c);
+    const Real t11 = 1.0 / 2.0;
+    const Real t12 = t9 * t10 * t5 / t8 + t11 * c / t7;
+    [[maybe_unused]] Real tangent[] = {t0 * tangents[0] * t1 * t6 / t8 + tangents[1] * t12};
+    [[maybe_unused]] Real direction[] = {t0 * directions[0] * t1 * t6 / t8 + directions[1] * t12};
+    const Real conditioning = Real(1.0);
+    const Real t13 = power<3>(t5);
+    const Real t14 = -(2.0 * R * t5) - 2.0;
+    const Real t15 = power<3>(t7);
+    const Real t16 = tangents[1] * (t9 * t10 * t5 * t14 / t15 + t11 * c * t6 / t8 - t9 * R * t10 * t13 / t8);
+    const Real t17 = t0 * tangents[0] * t1 * (t2 * t13 - t5) / t8 + t0 * tangents[0] * t1 * t14 * t6 / t15 + t16;
+    const Real t18 = power<4>(c);
+    const Real t19 = 1.0 / 64.0 * t18 * t13 / t8 + 1.0 / 32.0 * t18 / (t15 * t3) + 5.0 / 16.0 * t1 * t5 / t8
+        + t11 / t7;
+    const Real t20 = 1.0 / 8.0 * tangents[0] * t10 * t5 * t6 / t15 + t11 * tangents[0] * c * t6 / t8
+        + tangents[1] * t19 - t9 * tangents[0] * R * t10 * t13 / t8;
+    Real curved[] = {directions[0] * t17 + directions[1] * t20};
+    outputs[0] = curved[0];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real R = inputs[0];
+    [[maybe_unused]] const Real c = inputs[1];
+    [[maybe_unused]] const Real s = unknowns[0];
+    const Real t0 = 1.0 / 4.0;
+    const Real t1 = power<2>(c);
+    const Real t2 = sqrt(power<2>(R) - t0 * t1);
+    const Real t3 = 1.0 / t2;
+    const Real t4 = R + t2;
+    const Real t5 = power<2>(t4);
+    const Real t6 = tangents[2] - t0 * tangents[0] * t1 * (-(R * t3) - 1.0) / t5
+        - tangents[1] * (1.0 / 16.0 * power<3>(c) * t3 / t5 + 1.0 / 2.0 * c / t4);
+    outputs[0] = t6;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct Sagitta {
   static constexpr const char* name = "sagitta";
   static constexpr const char* registered_name = "OpgenSagitta59b2d032";
   static constexpr int inputs = 2, unknowns = 1, auxiliaries = 0;
+  static constexpr const char* const operand_names[] = {"R", "c", "s"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

@@ -207,6 +207,88 @@ struct SolarCell {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real V = inputs[0];
+    [[maybe_unused]] const Real Iph = inputs[1];
+    [[maybe_unused]] const Real I0 = inputs[2];
+    [[maybe_unused]] const Real nVt = inputs[3];
+    [[maybe_unused]] const Real Rs = inputs[4];
+    [[maybe_unused]] const Real Rsh = inputs[5];
+    [[maybe_unused]] const Real I = unknowns[0];
+    const Real t0 = I * Rs + V;
+    const Real t1 = exp(t0 / nVt);
+    const Real t2 = I0 * Rs * t1;
+    const Real t3 = I0 * t1;
+    const Real t4 = -(t3 / nVt);
+    const Real t5 = -(1.0 / Rsh);
+    const Real t6 = t4 + t5;
+    const Real t7 = 1.0 - t1;
+    const Real t8 = tangents[3] * I0 * t0 * t1;
+    const Real t9 = power<2>(nVt);
+    const Real t10 = I * I0 * t1;
+    const Real t11 = -(t10 / nVt) - I / Rsh;
+    const Real t12 = power<2>(Rsh);
+    const Real t13 = -(tangents[0] * t6) - tangents[1] - tangents[2] * t7 - t8 / t9 - tangents[4] * t11
+        - tangents[5] * t0 / t12;
+    const Real t14 = -(directions[0] * t6) - directions[1] - directions[2] * t7 - directions[3] * I0 * t0 * t1 / t9
+        - directions[4] * t11 - directions[5] * t0 / t12;
+    [[maybe_unused]] Real tangent[] = {t13};
+    [[maybe_unused]] Real direction[] = {t14};
+    const Real jacobian[1][1] = {
+        {-(t2 / nVt) - Rs / Rsh - 1.0},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t15 = power<3>(nVt);
+    const Real t16 = -(I * I0 * Rs * t1 / t9) + t4 + t5;
+    const Real t17 = tangents[3] * I0 * Rs * t1 / t9 + tangents[3] * I0 * Rs * t0 * t1 / t15 + tangents[4] * t16
+        + tangents[5] * Rs / t12 - tangent[0] * I0 * power<2>(Rs) * t1 / t9
+        - tangents[0] * I0 * Rs * t1 / t9 - tangents[2] * Rs * t1 / nVt;
+    const Real t18 = tangents[3] * I0 * t1 / t9 + t8 / t15 + tangents[5] / t12 - tangent[0] * I0 * Rs * t1 / t9
+        - tangents[0] * I0 * t1 / t9 - tangents[2] * t1 / nVt - tangents[4] * I * I0 * t1 / t9;
+    const Real t19 = tangents[3] * t0 * t1 / t9 - tangent[0] * Rs * t1 / nVt - tangents[0] * t1 / nVt
+        - tangents[4] * I * t1 / nVt;
+    const Real t20 = tangent[0] * (t2 / t9 + I0 * Rs * t0 * t1 / t15) + tangents[0] * (t3 / t9 + I0 * t0 * t1 / t15)
+        + tangents[2] * t0 * t1 / t9 + tangents[4] * (t10 / t9 + I * I0 * t0 * t1 / t15)
+        - 2.0 * tangents[3] * I0 * t0 * t1 / t15
+        - tangents[3] * I0 * power<2>(t0) * t1 / power<4>(nVt);
+    const Real t21 = tangent[0] * t16 + tangents[3] * I * I0 * t1 / t9 + tangents[3] * I * I0 * t0 * t1 / t15
+        + tangents[5] * I / t12 - tangents[0] * I * I0 * t1 / t9 - tangents[2] * I * t1 / nVt
+        - tangents[4] * power<2>(I) * I0 * t1 / t9;
+    const Real t22 = tangent[0] * Rs / t12 + tangents[0] / t12 + tangents[4] * I / t12
+        - 2.0 * tangents[5] * t0 / power<3>(Rsh);
+    const Real t23 = -(direction[0] * t17) - directions[0] * t18 - directions[2] * t19 - directions[3] * t20
+        - directions[4] * t21 - directions[5] * t22;
+    Real curved[] = {t23};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    outputs[1] = curved[0] * V + direction[0] * tangents[0] + directions[0] * tangent[0];
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real V = inputs[0];
+    [[maybe_unused]] const Real Iph = inputs[1];
+    [[maybe_unused]] const Real I0 = inputs[2];
+    [[maybe_unused]] const Real nVt = inputs[3];
+    [[maybe_unused]] const Real Rs = inputs[4];
+    [[maybe_unused]] const Real Rsh = inputs[5];
+    [[maybe_unused]] const Real I = unknowns[0];
+    const Real t0 = I * Rs + V;
+    const Real t1 = exp(t0 / nVt);
+    const Real t2 = tangents[0] * (-(I0 * t1 / nVt) - 1.0 / Rsh) + tangents[1] + tangents[2] * (1.0 - t1)
+        + tangents[3] * I0 * t0 * t1 / power<2>(nVt)
+        + tangents[4] * (-(I * I0 * t1 / nVt) - I / Rsh) + tangents[5] * t0 / power<2>(Rsh)
+        + tangents[6] * (-(I0 * Rs * t1 / nVt) - Rs / Rsh - 1.0);
+    outputs[0] = t2;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

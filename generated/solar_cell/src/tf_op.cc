@@ -8,6 +8,10 @@ struct SolarCell {
   static constexpr const char* name = "solar_cell";
   static constexpr const char* registered_name = "OpgenSolarCellb3932280";
   static constexpr int inputs = 6, unknowns = 1, auxiliaries = 1;
+  static constexpr const char* const operand_names[] = {"V", "Iph", "I0", "nVt", "Rs", "Rsh", "I", "P"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

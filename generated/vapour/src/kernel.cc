@@ -452,6 +452,268 @@ struct Vapour {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real Tr = inputs[0];
+    [[maybe_unused]] const Real Pr = inputs[1];
+    [[maybe_unused]] const Real omega = inputs[2];
+    [[maybe_unused]] const Real Z = unknowns[0];
+    const Real t0 = sqrt(Tr);
+    const Real t1 = 1.0 - t0;
+    const Real t2 = 1.54226 * omega + 0.37464 - 0.26992 * power<2>(omega);
+    const Real t3 = t1 * t2 + 1.0;
+    const Real t4 = power<2>(t3);
+    const Real t5 = power<2>(Tr);
+    const Real t6 = power<2>(Z);
+    const Real t7 = power<2>(Pr);
+    const Real t8 = 0.1556 * Pr;
+    const Real t9 = t8 / Tr;
+    const Real t10 = -(0.0778 * Pr / Tr);
+    const Real t11 = 0.45724 * Pr * t4 / t5 + 3.0 * t6 - 0.018158519999999997 * t7 / t5 - t9 - 2.0 * Z * (1.0 + t10);
+    const Real t12 = power<4>(Tr);
+    const Real t13 = 1.0 / t0;
+    const Real t14 = power<7>(t13);
+    const Real t15 = 0.036317039999999995 * t7;
+    const Real t16 = power<3>(Tr);
+    const Real t17 = t15 / t16;
+    const Real t18 = t8 / t5;
+    const Real t19 = -(0.91448 * Pr * t4 / t16);
+    const Real t20 = power<5>(t13);
+    const Real t21 = -(0.45724 * Pr * t20 * t3 * t2);
+    const Real t22 = power<3>(Pr);
+    const Real t23 = 0.012105679999999999 * t7;
+    const Real t24 = 0.106719816 * t7 * t4 / t12 + 0.035573271999999996 * t7 * t14 * t3 * t2
+        + Z * (t17 + t18 + t19 + t21) - 0.0014127328559999997 * t22 / t12 - t23 / t16
+        - 0.0778 * Pr * t6 / t5;
+    const Real t25 = 0.012105679999999999 * Pr;
+    const Real t26 = 0.45724 * t4 / t5;
+    const Real t27 = -(0.036317039999999995 * Pr / t5);
+    const Real t28 = -(0.1556 / Tr);
+    const Real t29 = 0.0778 * t6;
+    const Real t30 = 0.0014127328559999997 * t7 / t16 + t25 / t5 + Z * (t26 + t27 + t28) + t29 / Tr
+        - 0.07114654399999999 * Pr * t4 / t16;
+    const Real t31 = 1.54226 - 0.53984 * omega;
+    const Real t32 = 0.91448 * Pr * Z * t1 * t31 * t3 / t5 - 0.07114654399999999 * t7 * t1 * t31 * t3 / t16;
+    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t24) - tangents[1] * t30 - tangents[2] * t32};
+    [[maybe_unused]] Real direction[] = {-(directions[0] * t24) - directions[1] * t30 - directions[2] * t32};
+    const Real jacobian[1][1] = {
+        {t11},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t33 = t17 + t18 - 0.1556 * Pr * Z / t5 + t19 + t21;
+    const Real t34 = 0.1556 * Z / Tr + t26 + t27 + t28;
+    const Real t35 = tangent[0] * (t9 + 6.0 * Z - 2.0) + tangents[0] * t33 + tangents[1] * t34
+        + 0.91448 * tangents[2] * Pr * t1 * t31 * t3 / t5;
+    const Real t36 = power<5>(Tr);
+    const Real t37 = power<2>(t2);
+    const Real t38 = 0.22862 * Pr * t37 / t16 + 2.7434399999999997 * Pr * t4 / t12
+        + 2.0575799999999997 * Pr * t14 * t3 * t2 - 0.10895111999999998 * t7 / t12
+        - 0.3112 * Pr / t16;
+    const Real t39 = 0.005650931423999999 * t22 / t36 + t15 / t12 + 0.1556 * Pr * t6 / t16 + Z * t38
+        - 0.017786635999999998 * t7 * t37 / t12 - 0.426879264 * t7 * t4 / t36
+        - 0.23122626799999998 * t7 * power<9>(t13) * t3 * t2;
+    const Real t40 = 0.07263407999999999 * Pr / t16 + 0.1556 / t5 - 0.91448 * t4 / t16 - 0.45724 * t20 * t3 * t2;
+    const Real t41 = 0.213439632 * Pr * t4 / t12 + 0.07114654399999999 * Pr * t14 * t3 * t2 + Z * t40
+        - 0.004238198567999999 * t7 / t12 - 0.024211359999999998 * Pr / t16 - t29 / t5;
+    const Real t42 = 0.213439632 * t7 * t1 * t31 * t3 / t12;
+    const Real t43 = 0.035573271999999996 * t7 * t14 * t1 * t31 * t2;
+    const Real t44 = 0.035573271999999996 * t7 * t14 * t31 * t3;
+    const Real t45 = t42 + t43 + t44 - 1.82896 * Pr * Z * t1 * t31 * t3 / t16
+        - 0.45724 * Pr * t20 * Z * t1 * t31 * t2 - 0.45724 * Pr * t20 * Z * t31 * t3;
+    const Real t46 = tangent[0] * t33 + tangents[0] * t39 + tangents[1] * t41 + tangents[2] * t45;
+    const Real t47 = 0.0028254657119999994 * Pr / t16 + 0.012105679999999999 / t5 - 0.036317039999999995 * Z / t5
+        - 0.07114654399999999 * t4 / t16;
+    const Real t48 = 0.91448 * Z * t1 * t31 * t3 / t5 - 0.14229308799999998 * Pr * t1 * t31 * t3 / t16;
+    const Real t49 = tangent[0] * t34 + tangents[0] * t41 + tangents[1] * t47 + tangents[2] * t48;
+    const Real t50 = -(1.82896 * Pr * t1 * t31 * t3 / t16) - 0.45724 * Pr * t20 * t1 * t31 * t2
+        - 0.45724 * Pr * t20 * t31 * t3;
+    const Real t51 = power<2>(t1);
+    const Real t52 = power<2>(t31);
+    const Real t53 = 0.038407750312959996 * t7 * t1 * t3 / t16 + 0.91448 * Pr * Z * t51 * t52 / t5
+        - 0.07114654399999999 * t7 * t51 * t52 / t16
+        - 0.49367288319999997 * Pr * Z * t1 * t3 / t5;
+    const Real t54 = 0.91448 * tangent[0] * Pr * t1 * t31 * t3 / t5 + tangents[0] * (t42 + t43 + t44 + Z * t50)
+        + tangents[1] * t48 + tangents[2] * t53;
+    const Real t55 = -(direction[0] * t35) - directions[0] * t46 - directions[1] * t49 - directions[2] * t54;
+    Real curved[] = {t55};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    const Real t56 = 0.03222581515262679 * Pr;
+    const Real t57 = Z - t56 / Tr;
+    const Real t58 = 0.18782581515262678 * Pr;
+    const Real t59 = t58 / Tr + Z;
+    const Real t60 = power<2>(t57);
+    const Real t61 = 1.0 / t57 - t59 / t60;
+    const Real t62 = 2.0778759937643767 * t4 * t57 * t61;
+    const Real t63 = Tr * t59;
+    const Real t64 = 1.0 - t62 / t63;
+    const Real t65 = log(t59 / t57);
+    const Real t66 = 2.0778759937643767 * t4 * t65;
+    const Real t67 = exp(Z - 1.0 - t66 / Tr);
+    const Real t68 = Z + t10;
+    const Real t69 = power<2>(t68);
+    const Real t70 = power<2>(t59);
+    const Real t71 = Tr * t70;
+    const Real t72 = power<3>(t57);
+    const Real t73 = t62 / t71 - 2.0778759937643767 * t4 * t57 * (2.0 * t59 / t72 - 2.0 / t60) / t63
+        - 2.0778759937643767 * t4 * t61 / t63;
+    const Real t74 = power<3>(t68);
+    const Real t75 = power<2>(t64) * t67 / t68 + t73 * t67 / t68 + 2.0 * t67 / t74 - 2.0 * t64 * t67 / t69;
+    const Real t76 = 0.1556 * Pr * t67;
+    const Real t77 = t5 * t74;
+    const Real t78 = t76 / t77;
+    const Real t79 = power<3>(t13);
+    const Real t80 = t5 * t57;
+    const Real t81 = t5 * t60;
+    const Real t82 = -(t58 / t80) - 0.03222581515262679 * Pr * t59 / t81;
+    const Real t83 = 2.0778759937643767 * t4 * t57 * t82;
+    const Real t84 = t66 / t5 + 2.0778759937643767 * t79 * t3 * t2 * t65 - t83 / t63;
+    const Real t85 = t64 * t84 * t67 / t68;
+    const Real t86 = t5 * t59;
+    const Real t87 = t62 / t86;
+    const Real t88 = 2.0778759937643767 * t79 * t3 * t57 * t61 * t2 / t59;
+    const Real t89 = 0.06445163030525358 * Pr * t59;
+    const Real t90 = t5 * t72;
+    const Real t91 = 2.0778759937643767 * t4 * t57 * (t58 / t81 + t89 / t90 - t56 / t81) / t63;
+    const Real t92 = -t91;
+    const Real t93 = (t83 / t71 + t87 + t88 + t92 - 2.0778759937643767 * t4 * t82 / t63) * t67;
+    const Real t94 = t5 * t69;
+    const Real t95 = -(0.0778 * Pr * t64 * t67 / t94);
+    const Real t96 = -(t84 * t67 / t69);
+    const Real t97 = Tr * t69;
+    const Real t98 = 0.0778 * t64 * t67 / t97;
+    const Real t99 = 0.03222581515262679 * t59;
+    const Real t100 = Tr * t60;
+    const Real t101 = 0.18782581515262678 / (Tr * t57) + t99 / t100;
+    const Real t102 = 2.0778759937643767 * t4 * t57 * t101 * t67;
+    const Real t103 = t102 / (Tr * t69 * t59);
+    const Real t104 = Tr * t68 * t59;
+    const Real t105 = -(2.0778759937643767 * t64 * t4 * t57 * t101 * t67 / t104);
+    const Real t106 = 0.03222581515262679 / t100 - 0.18782581515262678 / t100
+        - 0.06445163030525358 * t59 / (Tr * t72);
+    const Real t107 = -(0.1556 * t67 / (Tr * t74));
+    const Real t108 = t98 + t102 / (Tr * t68 * t70) + t103 + t105 - 2.0778759937643767 * t4 * t57 * t106 * t67 / t104
+        - 2.0778759937643767 * t4 * t101 * t67 / t104 + t107;
+    const Real t109 = 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t67 * t65;
+    const Real t110 = Tr * t68;
+    const Real t111 = tangent[0] * t75 + tangents[0] * (t78 + t85 + t93 / t68 + t95 + t96) + tangents[1] * t108
+        + t109 / t97 - 4.155751987528753 * tangents[2] * t1 * t64 * t31 * t3 * t67 * t65 / t110
+        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t61 * t67 / t104;
+    const Real t112 = t16 * t70;
+    const Real t113 = t16 * t59;
+    const Real t114 = t87 + t88 - 0.3902787523148685 * Pr * t4 * t57 * t61 / t112
+        - 0.06696124768513151 * Pr * t4 * t61 / t113 + t92;
+    const Real t115 = t16 * t69;
+    const Real t116 = t16 * t60;
+    const Real t117 = t23 / (t12 * t60) + 0.0020770063245025413 * t7 * t59 / (t12 * t72)
+        + 0.37565163030525356 * Pr / (t16 * t57) + t89 / t116;
+    const Real t118 = 4.155751987528753 * t4 * t57 * t82 / t86 + 4.155751987528753 * t79 * t3 * t57 * t82 * t2 / t59
+        - 0.3902787523148685 * Pr * t4 * t57 * t82 / t112
+        - 0.06696124768513151 * Pr * t4 * t82 / t113
+        - 2.0778759937643767 * t4 * t57 * t117 / t63 - 1.0389379968821884 * t37 * t65 / t5
+        - 4.155751987528753 * t4 * t65 / t16 - 5.1946899844109415 * t20 * t3 * t2 * t65;
+    const Real t119 = 0.012105679999999999 * t7 * t67 / (t12 * t74) + t76 / t115 + power<2>(t84) * t67 / t68
+        + t118 * t67 / t68 - 0.1556 * Pr * t84 * t67 / t94;
+    const Real t120 = 0.1616587523148685 * Pr * t4 * t57 * t101 * t67 / (t16 * t69 * t59);
+    const Real t121 = 0.0778 * t84 * t67 / t97;
+    const Real t122 = t5 * t68 * t59;
+    const Real t123 = -(0.012105679999999999 * Pr * t67 / (t16 * t74));
+    const Real t124 = -(2.0778759937643767 * t4 * t57 * t101 * t84 * t67 / t104);
+    const Real t125 = -(t25 / t116) - 0.0020770063245025413 * Pr * t59 / (t16 * t72) - 0.18782581515262678 / t80
+        - t99 / t81;
+    const Real t126 = -(0.0778 * t67 / t94);
+    const Real t127 = t120 + t121 + t102 / t122 + 2.0778759937643767 * t79 * t3 * t57 * t101 * t2 * t67 / (t68 * t59)
+        - 0.3902787523148685 * Pr * t4 * t57 * t101 * t67 / (t16 * t68 * t70)
+        - 0.06696124768513151 * Pr * t4 * t101 * t67 / (t16 * t68 * t59) + t123 + t124
+        - 2.0778759937643767 * t4 * t57 * t125 * t67 / t104 + t126;
+    const Real t128 = t5 * t68;
+    const Real t129 = tangent[0] * (t78 + t85 + t114 * t67 / t68 + t95 + t96) + tangents[0] * t119
+        + tangents[1] * t127
+        + 0.323317504629737 * tangents[2] * Pr * t1 * t31 * t3 * t67 * t65 / t115 + t109 / t128
+        + 2.0778759937643767 * tangents[2] * t79 * t1 * t31 * t2 * t67 * t65 / t68
+        + 2.0778759937643767 * tangents[2] * t79 * t31 * t3 * t67 * t65 / t68
+        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t82 * t67 / t104
+        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t84 * t67 * t65 / t110;
+    const Real t130 = t5 * t70;
+    const Real t131 = 0.3902787523148685 * t4 * t57 * t61 / t130 + 0.06696124768513151 * t4 * t61 / t86
+        - 2.0778759937643767 * t4 * t57 * t106 / t63;
+    const Real t132 = 2.0778759937643767 * t4 * t57 * t101 / t86 + 0.3902787523148685 * t4 * t57 * t82 / t130
+        + 0.06696124768513151 * t4 * t82 / t86
+        + 2.0778759937643767 * t79 * t3 * t57 * t101 * t2 / t59
+        - 2.0778759937643767 * t4 * t57 * t125 / t63;
+    const Real t133 = t5 * t68 * t70;
+    const Real t134 = 2.0778759937643767 * t4 * t57 * (0.012105679999999999 / t81 + 0.0020770063245025413 * t59 / t90) * t67;
+    const Real t135 = 4.317568645462297 * power<4>(t3) * t60 * power<2>(t101) * t67 / t133
+        + 0.3902787523148685 * t4 * t57 * t101 * t67 / t133
+        + 0.06696124768513151 * t4 * t101 * t67 / t122 + 0.012105679999999999 * t67 / t77
+        - t134 / t104 - 0.323317504629737 * t4 * t57 * t101 * t67 / (t5 * t69 * t59);
+    const Real t136 = power<3>(t3);
+    const Real t137 = 8.635137290924593 * tangents[2] * t1 * t31 * t136 * t57 * t101 * t67 * t65;
+    const Real t138 = 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t101 * t67 / t104;
+    const Real t139 = tangent[0] * (t131 * t67 / t68 + t98 + t103 + t105 + t107)
+        + tangents[0] * (t120 + t132 * t67 / t68 + t121 + t123 + t124 + t126)
+        + tangents[1] * t135 + t137 / t122 - t138
+        - 0.323317504629737 * tangents[2] * t1 * t31 * t3 * t67 * t65 / t94;
+    const Real t140 = 4.155751987528753 * t1 * t31 * t3 * t67 * t65 / t97
+        - 4.155751987528753 * t1 * t64 * t31 * t3 * t67 * t65 / t110
+        - 4.155751987528753 * t1 * t31 * t3 * t57 * t61 * t67 / t104;
+    const Real t141 = 4.155751987528753 * t1 * t31 * t3 * t65 / t5 + 2.0778759937643767 * t79 * t1 * t31 * t2 * t65
+        + 2.0778759937643767 * t79 * t31 * t3 * t65
+        - 4.155751987528753 * t1 * t31 * t3 * t57 * t82 / t63;
+    const Real t142 = 0.323317504629737 * Pr * t1 * t31 * t3 * t67 * t65 / t115 + t141 * t67 / t68
+        - 4.155751987528753 * t1 * t31 * t3 * t84 * t67 * t65 / t110;
+    const Real t143 = 8.635137290924593 * t1 * t31 * t136 * t57 * t101 * t67 * t65 / t122
+        - 4.155751987528753 * t1 * t31 * t3 * t57 * t101 * t67 / t104
+        - 0.323317504629737 * t1 * t31 * t3 * t67 * t65 / t94;
+    const Real t144 = 17.270274581849186 * tangents[2] * t51 * t52 * t4 * t67 * power<2>(t65) / t128;
+    const Real t145 = tangent[0] * t140 + tangents[0] * t142 + tangents[1] * t143
+        + 2.2434411529475224 * tangents[2] * t1 * t3 * t67 * t65 / t110 + t144
+        - 4.155751987528753 * tangents[2] * t51 * t52 * t67 * t65 / t110;
+    const Real t146 = curved[0] * (t64 * t67 / t68 - t67 / t69) + direction[0] * t111 + directions[0] * t129
+        + directions[1] * t139 + directions[2] * t145;
+    outputs[1] = t146;
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real Tr = inputs[0];
+    [[maybe_unused]] const Real Pr = inputs[1];
+    [[maybe_unused]] const Real omega = inputs[2];
+    [[maybe_unused]] const Real Z = unknowns[0];
+    const Real t0 = power<2>(Pr);
+    const Real t1 = sqrt(Tr);
+    const Real t2 = 1.0 - t1;
+    const Real t3 = 1.54226 * omega + 0.37464 - 0.26992 * power<2>(omega);
+    const Real t4 = t2 * t3 + 1.0;
+    const Real t5 = power<2>(t4);
+    const Real t6 = power<4>(Tr);
+    const Real t7 = 1.0 / t1;
+    const Real t8 = power<3>(Tr);
+    const Real t9 = 0.1556 * Pr;
+    const Real t10 = power<2>(Tr);
+    const Real t11 = 0.036317039999999995 * t0 / t8 + t9 / t10 - 0.91448 * Pr * t5 / t8
+        - 0.45724 * Pr * power<5>(t7) * t4 * t3;
+    const Real t12 = power<2>(Z);
+    const Real t13 = 0.106719816 * t0 * t5 / t6 + 0.035573271999999996 * t0 * power<7>(t7) * t4 * t3 + Z * t11
+        - 0.0014127328559999997 * power<3>(Pr) / t6 - 0.012105679999999999 * t0 / t8
+        - 0.0778 * Pr * t12 / t10;
+    const Real t14 = 0.0014127328559999997 * t0 / t8 + 0.012105679999999999 * Pr / t10
+        + Z * (0.45724 * t5 / t10 - 0.036317039999999995 * Pr / t10 - 0.1556 / Tr)
+        + 0.0778 * t12 / Tr - 0.07114654399999999 * Pr * t5 / t8;
+    const Real t15 = 1.54226 - 0.53984 * omega;
+    const Real t16 = 0.91448 * Pr * Z * t2 * t15 * t4 / t10 - 0.07114654399999999 * t0 * t2 * t15 * t4 / t8;
+    const Real t17 = 0.45724 * Pr * t5 / t10 + 3.0 * t12 - 0.018158519999999997 * t0 / t10 - t9 / Tr
+        - 2.0 * Z * (1.0 - 0.0778 * Pr / Tr);
+    const Real t18 = tangents[0] * t13 + tangents[1] * t14 + tangents[2] * t16 + tangents[3] * t17;
+    outputs[0] = t18;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -10,7 +10,7 @@
 namespace opgen::formula {
 namespace {
 
-Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
+Tensors residual(const Tensors& inputs, const Tensors& unknowns, [[maybe_unused]] const int64_t* sizes) {
   [[maybe_unused]] const at::Tensor& exx = inputs[0];
   [[maybe_unused]] const at::Tensor& eyy = inputs[1];
   [[maybe_unused]] const at::Tensor& ezz = inputs[2];
@@ -37,7 +37,8 @@ Tensors residual(const Tensors& inputs, const Tensors& unknowns) {
   };
 }
 
-Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const Tensors& unknowns) {
+Tensors auxiliary([[maybe_unused]] const Tensors& inputs, [[maybe_unused]] const Tensors& unknowns,
+                  [[maybe_unused]] const int64_t* sizes) {
   [[maybe_unused]] const at::Tensor& exx = inputs[0];
   [[maybe_unused]] const at::Tensor& eyy = inputs[1];
   [[maybe_unused]] const at::Tensor& ezz = inputs[2];
@@ -100,24 +101,6 @@ const AtenOperator& definition() {
 
 }  // namespace
 
-extern "C" {
-OPGEN_EXPORT int opgen_aten_adjoint(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
-                                    const opgen_array* cotangents, const opgen_array* gradients,
-                                    const opgen_options* options, opgen_report* report) {
-  return aten_adjoint(definition(), points, inputs, unknowns, cotangents, gradients, options, report);
-}
-
-OPGEN_EXPORT int opgen_aten_tangent(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
-                                    const opgen_array* tangents, const opgen_array* outputs,
-                                    const opgen_options* options, opgen_report* report) {
-  return aten_tangent(definition(), points, inputs, unknowns, tangents, outputs, options, report);
-}
-
-OPGEN_EXPORT int opgen_aten_second(const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,
-                                   const opgen_array* cotangents, const opgen_array* tangents,
-                                   const opgen_array* gradients, const opgen_options* options, opgen_report* report) {
-  return aten_second(definition(), points, inputs, unknowns, cotangents, tangents, gradients, options, report);
-}
-}  // extern "C"
-
 }  // namespace opgen::formula
+
+OPGEN_ATEN_OPERATOR(opgen::formula::definition())

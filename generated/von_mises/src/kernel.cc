@@ -905,6 +905,485 @@ struct VonMises {
     return conditioning;
   }
 
+  // The second derivative of the outputs along the tangents v and d of the inputs. With F_y w = -F_x v and F_y e = -F_x d,
+  // F_y z = -D^2 F[(v, w), (d, e)], then D^2 a[(v, w), (d, e)] + a_y z.
+  template <class Real>
+  static OPGEN_INLINE Real curvature(const Real* inputs, const Real* unknowns, const Real* tangents, const Real* directions,
+                                     Real* outputs) {
+    [[maybe_unused]] const Real exx = inputs[0];
+    [[maybe_unused]] const Real eyy = inputs[1];
+    [[maybe_unused]] const Real ezz = inputs[2];
+    [[maybe_unused]] const Real exy = inputs[3];
+    [[maybe_unused]] const Real eyz = inputs[4];
+    [[maybe_unused]] const Real ezx = inputs[5];
+    [[maybe_unused]] const Real p = inputs[6];
+    [[maybe_unused]] const Real sigma0 = inputs[7];
+    [[maybe_unused]] const Real Q = inputs[8];
+    [[maybe_unused]] const Real b = inputs[9];
+    [[maybe_unused]] const Real dp = unknowns[0];
+    const Real t0 = power<2>(exy);
+    const Real t1 = power<2>(eyz);
+    const Real t2 = power<2>(ezx);
+    const Real t3 = 2.0 / 3.0;
+    const Real t4 = 1.0 / 3.0;
+    const Real t5 = -(t4 * exx);
+    const Real t6 = -(t4 * eyy);
+    const Real t7 = t3 * ezz + t5 + t6;
+    const Real t8 = -(t4 * ezz);
+    const Real t9 = t3 * eyy + t5 + t8;
+    const Real t10 = t3 * exx + t6 + t8;
+    const Real t11 = 78343680000.0 * t0 + 78343680000.0 * t1 + 78343680000.0 * t2 + 39171840000.0 * power<2>(t7)
+        + 39171840000.0 * power<2>(t9) + 39171840000.0 * power<2>(t10);
+    const Real t12 = sqrt(t11);
+    const Real t13 = exp(-(b * (dp + p)));
+    const Real t14 = -(Q * b * t13);
+    const Real t15 = 26114559999.999996 * exx;
+    const Real t16 = 13057279999.999998 * eyy;
+    const Real t17 = -t16;
+    const Real t18 = 13057279999.999998 * ezz;
+    const Real t19 = -t18;
+    const Real t20 = t15 + t17 + t19;
+    const Real t21 = 1.0 / t12;
+    const Real t22 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t20 * t21, 0.0);
+    const Real t23 = 26114559999.999992 * eyy;
+    const Real t24 = 13057279999.999998 * exx;
+    const Real t25 = -t24;
+    const Real t26 = t23 + t25 + t19;
+    const Real t27 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t21, 0.0);
+    const Real t28 = 26114559999.999992 * ezz;
+    const Real t29 = t28 + t25 + t17;
+    const Real t30 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t21, 0.0);
+    const Real t31 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t21, 0.0);
+    const Real t32 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t21, 0.0);
+    const Real t33 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t21, 0.0);
+    const Real t34 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14, 0.0);
+    const Real t35 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -1.0, 0.0);
+    const Real t36 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t13 + -1.0, 0.0);
+    const Real t37 = -dp - p;
+    const Real t38 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * t37 * t13, 0.0);
+    const Real t39 = -(tangents[0] * t22) - tangents[1] * t27 - tangents[2] * t30 - tangents[3] * t31
+        - tangents[4] * t32 - tangents[5] * t33 - tangents[6] * t34 - tangents[7] * t35
+        - tangents[8] * t36 - tangents[9] * t38;
+    const Real t40 = -(directions[0] * t22) - directions[1] * t27 - directions[2] * t30 - directions[3] * t31
+        - directions[4] * t32 - directions[5] * t33 - directions[6] * t34 - directions[7] * t35
+        - directions[8] * t36 - directions[9] * t38;
+    [[maybe_unused]] Real tangent[] = {t39};
+    [[maybe_unused]] Real direction[] = {t40};
+    const Real jacobian[1][1] = {
+        {select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14 - 242400.0, 1.0)},
+    };
+    solve(jacobian, direction);
+    const Real conditioning = solve(jacobian, tangent);
+    const Real t41 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(b) * t13, 0.0);
+    const Real t42 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(b * t13), 0.0);
+    const Real t43 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(Q * b * t37 * t13) - Q * t13, 0.0);
+    const Real t44 = tangent[0] * t41 + tangents[6] * t41 + tangents[8] * t42 + tangents[9] * t43;
+    const Real t45 = t16 + t18 - t15;
+    const Real t46 = power<3>(t21);
+    const Real t47 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t20 * t46 + 26114559999.999996 * t21, 0.0);
+    const Real t48 = -(13057279999.999998 * t21);
+    const Real t49 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t26 * t46 + t48, 0.0);
+    const Real t50 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t29 * t46 + t48, 0.0);
+    const Real t51 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t45 * t46, 0.0);
+    const Real t52 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t45 * t46, 0.0);
+    const Real t53 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t45 * t46, 0.0);
+    const Real t54 = tangents[0] * t47 + tangents[1] * t49 + tangents[2] * t50 + tangents[3] * t51
+        + tangents[4] * t52 + tangents[5] * t53;
+    const Real t55 = t24 + t18 - t23;
+    const Real t56 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t55 * t20 * t46 + t48, 0.0);
+    const Real t57 = 26114559999.999992 * t21;
+    const Real t58 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t55 * t46 + t57, 0.0);
+    const Real t59 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t55 * t46 + t48, 0.0);
+    const Real t60 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t55 * t46, 0.0);
+    const Real t61 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t55 * t46, 0.0);
+    const Real t62 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t55 * t46, 0.0);
+    const Real t63 = tangents[0] * t56 + tangents[1] * t58 + tangents[2] * t59 + tangents[3] * t60
+        + tangents[4] * t61 + tangents[5] * t62;
+    const Real t64 = t24 + t16 - t28;
+    const Real t65 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t64 * t20 * t46 + t48, 0.0);
+    const Real t66 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t64 * t46 + t48, 0.0);
+    const Real t67 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t64 * t46 + t57, 0.0);
+    const Real t68 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t64 * t46, 0.0);
+    const Real t69 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t64 * t46, 0.0);
+    const Real t70 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t64 * t46, 0.0);
+    const Real t71 = tangents[0] * t65 + tangents[1] * t66 + tangents[2] * t67 + tangents[3] * t68
+        + tangents[4] * t69 + tangents[5] * t70;
+    const Real t72 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t20 * t46), 0.0);
+    const Real t73 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t26 * t46), 0.0);
+    const Real t74 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t29 * t46), 0.0);
+    const Real t75 = 78343680000.0 * t21;
+    const Real t76 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t0 * t46, 0.0);
+    const Real t77 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * eyz * t46), 0.0);
+    const Real t78 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * ezx * t46), 0.0);
+    const Real t79 = tangents[0] * t72 + tangents[1] * t73 + tangents[2] * t74 + tangents[3] * t76
+        + tangents[4] * t77 + tangents[5] * t78;
+    const Real t80 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t20 * t46), 0.0);
+    const Real t81 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t26 * t46), 0.0);
+    const Real t82 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t29 * t46), 0.0);
+    const Real t83 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t1 * t46, 0.0);
+    const Real t84 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * eyz * ezx * t46), 0.0);
+    const Real t85 = tangents[0] * t80 + tangents[1] * t81 + tangents[2] * t82 + tangents[3] * t77
+        + tangents[4] * t83 + tangents[5] * t84;
+    const Real t86 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t20 * t46), 0.0);
+    const Real t87 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t26 * t46), 0.0);
+    const Real t88 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t29 * t46), 0.0);
+    const Real t89 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t2 * t46, 0.0);
+    const Real t90 = tangents[0] * t86 + tangents[1] * t87 + tangents[2] * t88 + tangents[3] * t78
+        + tangents[4] * t84 + tangents[5] * t89;
+    const Real t91 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t37 * t13, 0.0);
+    const Real t92 = directions[8] * (tangent[0] * t42 + tangents[6] * t42 + tangents[9] * t91);
+    const Real t93 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(t37) * t13, 0.0);
+    const Real t94 = tangent[0] * t43 + tangents[6] * t43 + tangents[8] * t91 + tangents[9] * t93;
+    const Real t95 = -(direction[0] * t44) - directions[0] * t54 - directions[1] * t63 - directions[2] * t71
+        - directions[3] * t79 - directions[4] * t85 - directions[5] * t90 - directions[6] * t44
+        - t92 - directions[9] * t94;
+    Real curved[] = {t95};
+    solve(jacobian, curved);
+    outputs[0] = curved[0];
+    const Real t96 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t21), 0.0);
+    const Real t97 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t45 * t46), 0.0);
+    const Real t98 = 107733.33333333333 * t96;
+    const Real t99 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t55 * t46), 0.0);
+    const Real t100 = -(53866.666666666664 * t96);
+    const Real t101 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t64 * t46), 0.0);
+    const Real t102 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * exy * t46, 0.0);
+    const Real t103 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * eyz * t46, 0.0);
+    const Real t104 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * ezx * t46, 0.0);
+    const Real t105 = tangents[0] * (161600.0 * t10 * t97 + t98) + tangents[1] * (161600.0 * t10 * t99 + t100)
+        + tangents[2] * (161600.0 * t10 * t101 + t100) + 161600.0 * tangents[3] * t10 * t102
+        + 161600.0 * tangents[4] * t10 * t103 + 161600.0 * tangents[5] * t10 * t104;
+    const Real t106 = 107733.33333333333 * tangent[0] * t96;
+    const Real t107 = 39171839999.99999 * eyy;
+    const Real t108 = 39171839999.99999 * ezz;
+    const Real t109 = t107 + t108 - 78343679999.99998 * exx;
+    const Real t110 = power<5>(t21);
+    const Real t111 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 6330169343999999.0 * dp * t46 - 242400.0 * dp * t109 * t45 * t110, 0.0);
+    const Real t112 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t46), 0.0);
+    const Real t113 = -(3165084671999999.5 * dp * t46);
+    const Real t114 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t109 * t55 * t110) + t113, 0.0);
+    const Real t115 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t55 * t46), 0.0);
+    const Real t116 = 107733.33333333333 * t115;
+    const Real t117 = -(53866.666666666664 * t112);
+    const Real t118 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t109 * t64 * t110) + t113, 0.0);
+    const Real t119 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t64 * t46), 0.0);
+    const Real t120 = 107733.33333333333 * t119;
+    const Real t121 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t109 * t110, 0.0);
+    const Real t122 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t46, 0.0);
+    const Real t123 = 107733.33333333333 * tangents[3] * t122;
+    const Real t124 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t109 * t110, 0.0);
+    const Real t125 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t46, 0.0);
+    const Real t126 = 107733.33333333333 * tangents[4] * t125;
+    const Real t127 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t109 * t110, 0.0);
+    const Real t128 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t46, 0.0);
+    const Real t129 = 107733.33333333333 * tangents[5] * t128;
+    const Real t130 = 161600.0 * tangent[0] * t10 * t97 + t106
+        + tangents[0] * (161600.0 * t10 * t111 + 215466.66666666666 * t112)
+        + tangents[1] * (161600.0 * t10 * t114 + t116 + t117)
+        + tangents[2] * (161600.0 * t10 * t118 + t120 + t117)
+        + 161600.0 * tangents[3] * t10 * t121 + t123 + 161600.0 * tangents[4] * t10 * t124
+        + t126 + 161600.0 * tangents[5] * t10 * t127 + t129;
+    const Real t131 = 39171839999.99999 * exx;
+    const Real t132 = t131 + t108 - 78343679999.99997 * eyy;
+    const Real t133 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t132 * t110) + t113, 0.0);
+    const Real t134 = 6330169343999998.0 * dp * t46;
+    const Real t135 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t134 - 242400.0 * dp * t55 * t132 * t110, 0.0);
+    const Real t136 = -t116;
+    const Real t137 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t64 * t132 * t110) + t113, 0.0);
+    const Real t138 = -(53866.666666666664 * t115);
+    const Real t139 = -(53866.666666666664 * t119);
+    const Real t140 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t132 * t110, 0.0);
+    const Real t141 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t132 * t110, 0.0);
+    const Real t142 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t132 * t110, 0.0);
+    const Real t143 = -(53866.666666666664 * tangent[0] * t96);
+    const Real t144 = -(53866.666666666664 * tangents[3] * t122);
+    const Real t145 = -(53866.666666666664 * tangents[4] * t125);
+    const Real t146 = -(53866.666666666664 * tangents[5] * t128);
+    const Real t147 = 161600.0 * tangent[0] * t10 * t99 + tangents[0] * (161600.0 * t10 * t133 + t116 + t117)
+        + tangents[1] * (161600.0 * t10 * t135 + t136)
+        + tangents[2] * (161600.0 * t10 * t137 + t138 + t139)
+        + 161600.0 * tangents[3] * t10 * t140 + 161600.0 * tangents[4] * t10 * t141
+        + 161600.0 * tangents[5] * t10 * t142 + t143 + t144 + t145 + t146;
+    const Real t148 = t131 + t107 - 78343679999.99997 * ezz;
+    const Real t149 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t148 * t110) + t113, 0.0);
+    const Real t150 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t55 * t148 * t110) + t113, 0.0);
+    const Real t151 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t134 - 242400.0 * dp * t64 * t148 * t110, 0.0);
+    const Real t152 = -t120;
+    const Real t153 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t148 * t110, 0.0);
+    const Real t154 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t148 * t110, 0.0);
+    const Real t155 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t148 * t110, 0.0);
+    const Real t156 = 161600.0 * tangent[0] * t10 * t101 + tangents[0] * (161600.0 * t10 * t149 + t120 + t117)
+        + tangents[1] * (161600.0 * t10 * t150 + t138 + t139)
+        + tangents[2] * (161600.0 * t10 * t151 + t152) + 161600.0 * tangents[3] * t10 * t153
+        + 161600.0 * tangents[4] * t10 * t154 + 161600.0 * tangents[5] * t10 * t155 + t143
+        + t144 + t145 + t146;
+    const Real t157 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t45 * t110, 0.0);
+    const Real t158 = 107733.33333333333 * t122;
+    const Real t159 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t55 * t110, 0.0);
+    const Real t160 = -(53866.666666666664 * t122);
+    const Real t161 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t64 * t110, 0.0);
+    const Real t162 = 1.8990508032e+16 * dp * t46;
+    const Real t163 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t0 * t110, 0.0);
+    const Real t164 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * eyz * t110), 0.0);
+    const Real t165 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * ezx * t110), 0.0);
+    const Real t166 = 161600.0 * tangent[0] * t10 * t102 + tangents[0] * (161600.0 * t10 * t157 + t158)
+        + tangents[1] * (161600.0 * t10 * t159 + t160)
+        + tangents[2] * (161600.0 * t10 * t161 + t160) + 161600.0 * tangents[3] * t10 * t163
+        + 161600.0 * tangents[4] * t10 * t164 + 161600.0 * tangents[5] * t10 * t165;
+    const Real t167 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t45 * t110, 0.0);
+    const Real t168 = 107733.33333333333 * t125;
+    const Real t169 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t55 * t110, 0.0);
+    const Real t170 = -(53866.666666666664 * t125);
+    const Real t171 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t64 * t110, 0.0);
+    const Real t172 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t1 * t110, 0.0);
+    const Real t173 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * eyz * ezx * t110), 0.0);
+    const Real t174 = 161600.0 * tangent[0] * t10 * t103 + tangents[0] * (161600.0 * t10 * t167 + t168)
+        + tangents[1] * (161600.0 * t10 * t169 + t170)
+        + tangents[2] * (161600.0 * t10 * t171 + t170) + 161600.0 * tangents[3] * t10 * t164
+        + 161600.0 * tangents[4] * t10 * t172 + 161600.0 * tangents[5] * t10 * t173;
+    const Real t175 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t45 * t110, 0.0);
+    const Real t176 = 107733.33333333333 * t128;
+    const Real t177 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t55 * t110, 0.0);
+    const Real t178 = -(53866.666666666664 * t128);
+    const Real t179 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t64 * t110, 0.0);
+    const Real t180 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t2 * t110, 0.0);
+    const Real t181 = 161600.0 * tangent[0] * t10 * t104 + tangents[0] * (161600.0 * t10 * t175 + t176)
+        + tangents[1] * (161600.0 * t10 * t177 + t178)
+        + tangents[2] * (161600.0 * t10 * t179 + t178) + 161600.0 * tangents[3] * t10 * t165
+        + 161600.0 * tangents[4] * t10 * t173 + 161600.0 * tangents[5] * t10 * t180;
+    const Real t182 = 161600.0 * curved[0] * t10 * t96 + direction[0] * t105 + directions[0] * t130
+        + directions[1] * t147 + directions[2] * t156 + directions[3] * t166
+        + directions[4] * t174 + directions[5] * t181;
+    const Real t183 = tangents[0] * (161600.0 * t9 * t97 + t100) + tangents[1] * (161600.0 * t9 * t99 + t98)
+        + tangents[2] * (161600.0 * t9 * t101 + t100) + 161600.0 * tangents[3] * t9 * t102
+        + 161600.0 * tangents[4] * t9 * t103 + 161600.0 * tangents[5] * t9 * t104;
+    const Real t184 = 107733.33333333333 * t112;
+    const Real t185 = -t184;
+    const Real t186 = 161600.0 * tangent[0] * t9 * t97 + tangents[0] * (161600.0 * t9 * t111 + t185)
+        + tangents[1] * (161600.0 * t9 * t114 + t184 + t138)
+        + tangents[2] * (161600.0 * t9 * t118 + t117 + t139)
+        + 161600.0 * tangents[3] * t9 * t121 + 161600.0 * tangents[4] * t9 * t124
+        + 161600.0 * tangents[5] * t9 * t127 + t143 + t144 + t145 + t146;
+    const Real t187 = 161600.0 * tangent[0] * t9 * t99 + t106 + tangents[0] * (161600.0 * t9 * t133 + t184 + t138)
+        + tangents[1] * (161600.0 * t9 * t135 + 215466.66666666666 * t115)
+        + tangents[2] * (161600.0 * t9 * t137 + t120 + t138)
+        + 161600.0 * tangents[3] * t9 * t140 + t123 + 161600.0 * tangents[4] * t9 * t141 + t126
+        + 161600.0 * tangents[5] * t9 * t142 + t129;
+    const Real t188 = 161600.0 * tangent[0] * t9 * t101 + tangents[0] * (161600.0 * t9 * t149 + t117 + t139)
+        + tangents[1] * (161600.0 * t9 * t150 + t120 + t138)
+        + tangents[2] * (161600.0 * t9 * t151 + t152) + 161600.0 * tangents[3] * t9 * t153
+        + 161600.0 * tangents[4] * t9 * t154 + 161600.0 * tangents[5] * t9 * t155 + t143 + t144
+        + t145 + t146;
+    const Real t189 = 161600.0 * tangent[0] * t9 * t102 + tangents[0] * (161600.0 * t9 * t157 + t160)
+        + tangents[1] * (161600.0 * t9 * t159 + t158)
+        + tangents[2] * (161600.0 * t9 * t161 + t160) + 161600.0 * tangents[3] * t9 * t163
+        + 161600.0 * tangents[4] * t9 * t164 + 161600.0 * tangents[5] * t9 * t165;
+    const Real t190 = 161600.0 * tangent[0] * t9 * t103 + tangents[0] * (161600.0 * t9 * t167 + t170)
+        + tangents[1] * (161600.0 * t9 * t169 + t168)
+        + tangents[2] * (161600.0 * t9 * t171 + t170) + 161600.0 * tangents[3] * t9 * t164
+        + 161600.0 * tangents[4] * t9 * t172 + 161600.0 * tangents[5] * t9 * t173;
+    const Real t191 = 161600.0 * tangent[0] * t9 * t104 + tangents[0] * (161600.0 * t9 * t175 + t178)
+        + tangents[1] * (161600.0 * t9 * t177 + t176)
+        + tangents[2] * (161600.0 * t9 * t179 + t178) + 161600.0 * tangents[3] * t9 * t165
+        + 161600.0 * tangents[4] * t9 * t173 + 161600.0 * tangents[5] * t9 * t180;
+    const Real t192 = 161600.0 * curved[0] * t9 * t96 + direction[0] * t183 + directions[0] * t186
+        + directions[1] * t187 + directions[2] * t188 + directions[3] * t189
+        + directions[4] * t190 + directions[5] * t191;
+    const Real t193 = tangents[0] * (161600.0 * t7 * t97 + t100) + tangents[1] * (161600.0 * t7 * t99 + t100)
+        + tangents[2] * (161600.0 * t7 * t101 + t98) + 161600.0 * tangents[3] * t7 * t102
+        + 161600.0 * tangents[4] * t7 * t103 + 161600.0 * tangents[5] * t7 * t104;
+    const Real t194 = 161600.0 * tangent[0] * t7 * t97 + tangents[0] * (161600.0 * t7 * t111 + t185)
+        + tangents[1] * (161600.0 * t7 * t114 + t117 + t138)
+        + tangents[2] * (161600.0 * t7 * t118 + t184 + t139)
+        + 161600.0 * tangents[3] * t7 * t121 + 161600.0 * tangents[4] * t7 * t124
+        + 161600.0 * tangents[5] * t7 * t127 + t143 + t144 + t145 + t146;
+    const Real t195 = 161600.0 * tangent[0] * t7 * t99 + tangents[0] * (161600.0 * t7 * t133 + t117 + t138)
+        + tangents[1] * (161600.0 * t7 * t135 + t136)
+        + tangents[2] * (161600.0 * t7 * t137 + t116 + t139)
+        + 161600.0 * tangents[3] * t7 * t140 + 161600.0 * tangents[4] * t7 * t141
+        + 161600.0 * tangents[5] * t7 * t142 + t143 + t144 + t145 + t146;
+    const Real t196 = 161600.0 * tangent[0] * t7 * t101 + t106 + tangents[0] * (161600.0 * t7 * t149 + t184 + t139)
+        + tangents[1] * (161600.0 * t7 * t150 + t116 + t139)
+        + tangents[2] * (161600.0 * t7 * t151 + 215466.66666666666 * t119)
+        + 161600.0 * tangents[3] * t7 * t153 + t123 + 161600.0 * tangents[4] * t7 * t154 + t126
+        + 161600.0 * tangents[5] * t7 * t155 + t129;
+    const Real t197 = 161600.0 * tangent[0] * t7 * t102 + tangents[0] * (161600.0 * t7 * t157 + t160)
+        + tangents[1] * (161600.0 * t7 * t159 + t160)
+        + tangents[2] * (161600.0 * t7 * t161 + t158) + 161600.0 * tangents[3] * t7 * t163
+        + 161600.0 * tangents[4] * t7 * t164 + 161600.0 * tangents[5] * t7 * t165;
+    const Real t198 = 161600.0 * tangent[0] * t7 * t103 + tangents[0] * (161600.0 * t7 * t167 + t170)
+        + tangents[1] * (161600.0 * t7 * t169 + t170)
+        + tangents[2] * (161600.0 * t7 * t171 + t168) + 161600.0 * tangents[3] * t7 * t164
+        + 161600.0 * tangents[4] * t7 * t172 + 161600.0 * tangents[5] * t7 * t173;
+    const Real t199 = 161600.0 * tangent[0] * t7 * t104 + tangents[0] * (161600.0 * t7 * t175 + t178)
+        + tangents[1] * (161600.0 * t7 * t177 + t178)
+        + tangents[2] * (161600.0 * t7 * t179 + t176) + 161600.0 * tangents[3] * t7 * t165
+        + 161600.0 * tangents[4] * t7 * t173 + 161600.0 * tangents[5] * t7 * t180;
+    const Real t200 = 161600.0 * curved[0] * t7 * t96 + direction[0] * t193 + directions[0] * t194
+        + directions[1] * t195 + directions[2] * t196 + directions[3] * t197
+        + directions[4] * t198 + directions[5] * t199;
+    const Real t201 = 161600.0 * t96;
+    const Real t202 = 161600.0 * tangents[0] * exy * t97 + 161600.0 * tangents[1] * exy * t99
+        + 161600.0 * tangents[2] * exy * t101 + tangents[3] * (161600.0 * exy * t102 + t201)
+        + 161600.0 * tangents[4] * exy * t103 + 161600.0 * tangents[5] * exy * t104;
+    const Real t203 = 161600.0 * t112;
+    const Real t204 = 161600.0 * tangent[0] * exy * t97 + 161600.0 * tangents[0] * exy * t111
+        + 161600.0 * tangents[1] * exy * t114 + 161600.0 * tangents[2] * exy * t118
+        + tangents[3] * (161600.0 * exy * t121 + t203) + 161600.0 * tangents[4] * exy * t124
+        + 161600.0 * tangents[5] * exy * t127;
+    const Real t205 = 161600.0 * t115;
+    const Real t206 = 161600.0 * tangent[0] * exy * t99 + 161600.0 * tangents[0] * exy * t133
+        + 161600.0 * tangents[1] * exy * t135 + 161600.0 * tangents[2] * exy * t137
+        + tangents[3] * (161600.0 * exy * t140 + t205) + 161600.0 * tangents[4] * exy * t141
+        + 161600.0 * tangents[5] * exy * t142;
+    const Real t207 = 161600.0 * t119;
+    const Real t208 = 161600.0 * tangent[0] * exy * t101 + 161600.0 * tangents[0] * exy * t149
+        + 161600.0 * tangents[1] * exy * t150 + 161600.0 * tangents[2] * exy * t151
+        + tangents[3] * (161600.0 * exy * t153 + t207) + 161600.0 * tangents[4] * exy * t154
+        + 161600.0 * tangents[5] * exy * t155;
+    const Real t209 = 161600.0 * tangent[0] * t96;
+    const Real t210 = 161600.0 * tangents[0] * t112;
+    const Real t211 = 161600.0 * tangents[1] * t115;
+    const Real t212 = 161600.0 * tangents[2] * t119;
+    const Real t213 = 161600.0 * tangents[4] * t125;
+    const Real t214 = 161600.0 * tangents[5] * t128;
+    const Real t215 = 161600.0 * tangent[0] * exy * t102 + t209 + 161600.0 * tangents[0] * exy * t157 + t210
+        + 161600.0 * tangents[1] * exy * t159 + t211 + 161600.0 * tangents[2] * exy * t161
+        + t212 + tangents[3] * (161600.0 * exy * t163 + 323200.0 * t122)
+        + 161600.0 * tangents[4] * exy * t164 + t213 + 161600.0 * tangents[5] * exy * t165
+        + t214;
+    const Real t216 = 161600.0 * t125;
+    const Real t217 = 161600.0 * tangent[0] * exy * t103 + 161600.0 * tangents[0] * exy * t167
+        + 161600.0 * tangents[1] * exy * t169 + 161600.0 * tangents[2] * exy * t171
+        + tangents[3] * (161600.0 * exy * t164 + t216) + 161600.0 * tangents[4] * exy * t172
+        + 161600.0 * tangents[5] * exy * t173;
+    const Real t218 = 161600.0 * t128;
+    const Real t219 = 161600.0 * tangent[0] * exy * t104 + 161600.0 * tangents[0] * exy * t175
+        + 161600.0 * tangents[1] * exy * t177 + 161600.0 * tangents[2] * exy * t179
+        + tangents[3] * (161600.0 * exy * t165 + t218) + 161600.0 * tangents[4] * exy * t173
+        + 161600.0 * tangents[5] * exy * t180;
+    const Real t220 = 161600.0 * curved[0] * exy * t96 + direction[0] * t202 + directions[0] * t204
+        + directions[1] * t206 + directions[2] * t208 + directions[3] * t215
+        + directions[4] * t217 + directions[5] * t219;
+    const Real t221 = 161600.0 * tangents[0] * eyz * t97 + 161600.0 * tangents[1] * eyz * t99
+        + 161600.0 * tangents[2] * eyz * t101 + 161600.0 * tangents[3] * eyz * t102
+        + tangents[4] * (161600.0 * eyz * t103 + t201) + 161600.0 * tangents[5] * eyz * t104;
+    const Real t222 = 161600.0 * tangent[0] * eyz * t97 + 161600.0 * tangents[0] * eyz * t111
+        + 161600.0 * tangents[1] * eyz * t114 + 161600.0 * tangents[2] * eyz * t118
+        + 161600.0 * tangents[3] * eyz * t121 + tangents[4] * (161600.0 * eyz * t124 + t203)
+        + 161600.0 * tangents[5] * eyz * t127;
+    const Real t223 = 161600.0 * tangent[0] * eyz * t99 + 161600.0 * tangents[0] * eyz * t133
+        + 161600.0 * tangents[1] * eyz * t135 + 161600.0 * tangents[2] * eyz * t137
+        + 161600.0 * tangents[3] * eyz * t140 + tangents[4] * (161600.0 * eyz * t141 + t205)
+        + 161600.0 * tangents[5] * eyz * t142;
+    const Real t224 = 161600.0 * tangent[0] * eyz * t101 + 161600.0 * tangents[0] * eyz * t149
+        + 161600.0 * tangents[1] * eyz * t150 + 161600.0 * tangents[2] * eyz * t151
+        + 161600.0 * tangents[3] * eyz * t153 + tangents[4] * (161600.0 * eyz * t154 + t207)
+        + 161600.0 * tangents[5] * eyz * t155;
+    const Real t225 = 161600.0 * t122;
+    const Real t226 = 161600.0 * tangent[0] * eyz * t102 + 161600.0 * tangents[0] * eyz * t157
+        + 161600.0 * tangents[1] * eyz * t159 + 161600.0 * tangents[2] * eyz * t161
+        + 161600.0 * tangents[3] * eyz * t163 + tangents[4] * (161600.0 * eyz * t164 + t225)
+        + 161600.0 * tangents[5] * eyz * t165;
+    const Real t227 = 161600.0 * tangents[3] * t122;
+    const Real t228 = 161600.0 * tangent[0] * eyz * t103 + t209 + 161600.0 * tangents[0] * eyz * t167 + t210
+        + 161600.0 * tangents[1] * eyz * t169 + t211 + 161600.0 * tangents[2] * eyz * t171
+        + t212 + 161600.0 * tangents[3] * eyz * t164 + t227
+        + tangents[4] * (161600.0 * eyz * t172 + 323200.0 * t125)
+        + 161600.0 * tangents[5] * eyz * t173 + t214;
+    const Real t229 = 161600.0 * tangent[0] * eyz * t104 + 161600.0 * tangents[0] * eyz * t175
+        + 161600.0 * tangents[1] * eyz * t177 + 161600.0 * tangents[2] * eyz * t179
+        + 161600.0 * tangents[3] * eyz * t165 + tangents[4] * (161600.0 * eyz * t173 + t218)
+        + 161600.0 * tangents[5] * eyz * t180;
+    const Real t230 = 161600.0 * curved[0] * eyz * t96 + direction[0] * t221 + directions[0] * t222
+        + directions[1] * t223 + directions[2] * t224 + directions[3] * t226
+        + directions[4] * t228 + directions[5] * t229;
+    const Real t231 = 161600.0 * tangents[0] * ezx * t97 + 161600.0 * tangents[1] * ezx * t99
+        + 161600.0 * tangents[2] * ezx * t101 + 161600.0 * tangents[3] * ezx * t102
+        + 161600.0 * tangents[4] * ezx * t103 + tangents[5] * (161600.0 * ezx * t104 + t201);
+    const Real t232 = 161600.0 * tangent[0] * ezx * t97 + 161600.0 * tangents[0] * ezx * t111
+        + 161600.0 * tangents[1] * ezx * t114 + 161600.0 * tangents[2] * ezx * t118
+        + 161600.0 * tangents[3] * ezx * t121 + 161600.0 * tangents[4] * ezx * t124
+        + tangents[5] * (161600.0 * ezx * t127 + t203);
+    const Real t233 = 161600.0 * tangent[0] * ezx * t99 + 161600.0 * tangents[0] * ezx * t133
+        + 161600.0 * tangents[1] * ezx * t135 + 161600.0 * tangents[2] * ezx * t137
+        + 161600.0 * tangents[3] * ezx * t140 + 161600.0 * tangents[4] * ezx * t141
+        + tangents[5] * (161600.0 * ezx * t142 + t205);
+    const Real t234 = 161600.0 * tangent[0] * ezx * t101 + 161600.0 * tangents[0] * ezx * t149
+        + 161600.0 * tangents[1] * ezx * t150 + 161600.0 * tangents[2] * ezx * t151
+        + 161600.0 * tangents[3] * ezx * t153 + 161600.0 * tangents[4] * ezx * t154
+        + tangents[5] * (161600.0 * ezx * t155 + t207);
+    const Real t235 = 161600.0 * tangent[0] * ezx * t102 + 161600.0 * tangents[0] * ezx * t157
+        + 161600.0 * tangents[1] * ezx * t159 + 161600.0 * tangents[2] * ezx * t161
+        + 161600.0 * tangents[3] * ezx * t163 + 161600.0 * tangents[4] * ezx * t164
+        + tangents[5] * (161600.0 * ezx * t165 + t225);
+    const Real t236 = 161600.0 * tangent[0] * ezx * t103 + 161600.0 * tangents[0] * ezx * t167
+        + 161600.0 * tangents[1] * ezx * t169 + 161600.0 * tangents[2] * ezx * t171
+        + 161600.0 * tangents[3] * ezx * t164 + 161600.0 * tangents[4] * ezx * t172
+        + tangents[5] * (161600.0 * ezx * t173 + t216);
+    const Real t237 = 161600.0 * tangent[0] * ezx * t104 + t209 + 161600.0 * tangents[0] * ezx * t175 + t210
+        + 161600.0 * tangents[1] * ezx * t177 + t211 + 161600.0 * tangents[2] * ezx * t179
+        + t212 + 161600.0 * tangents[3] * ezx * t165 + t227
+        + 161600.0 * tangents[4] * ezx * t173 + t213
+        + tangents[5] * (161600.0 * ezx * t180 + 323200.0 * t128);
+    const Real t238 = 161600.0 * curved[0] * ezx * t96 + direction[0] * t231 + directions[0] * t232
+        + directions[1] * t233 + directions[2] * t234 + directions[3] * t235
+        + directions[4] * t236 + directions[5] * t237;
+    outputs[1] = t182;
+    outputs[2] = t192;
+    outputs[3] = t200;
+    outputs[4] = t220;
+    outputs[5] = t230;
+    outputs[6] = t238;
+    return conditioning;
+  }
+
+  // F_x v + F_y w, v and w the tangents of inputs and unknowns.
+  template <class Real>
+  static OPGEN_INLINE void residual_tangent(const Real* inputs, const Real* unknowns, const Real* tangents, Real* outputs) {
+    [[maybe_unused]] const Real exx = inputs[0];
+    [[maybe_unused]] const Real eyy = inputs[1];
+    [[maybe_unused]] const Real ezz = inputs[2];
+    [[maybe_unused]] const Real exy = inputs[3];
+    [[maybe_unused]] const Real eyz = inputs[4];
+    [[maybe_unused]] const Real ezx = inputs[5];
+    [[maybe_unused]] const Real p = inputs[6];
+    [[maybe_unused]] const Real sigma0 = inputs[7];
+    [[maybe_unused]] const Real Q = inputs[8];
+    [[maybe_unused]] const Real b = inputs[9];
+    [[maybe_unused]] const Real dp = unknowns[0];
+    const Real t0 = 2.0 / 3.0;
+    const Real t1 = 1.0 / 3.0;
+    const Real t2 = -(t1 * exx);
+    const Real t3 = -(t1 * eyy);
+    const Real t4 = -(t1 * ezz);
+    const Real t5 = 78343680000.0 * power<2>(exy) + 78343680000.0 * power<2>(eyz) + 78343680000.0 * power<2>(ezx)
+        + 39171840000.0 * power<2>(t0 * ezz + t2 + t3)
+        + 39171840000.0 * power<2>(t0 * eyy + t2 + t4)
+        + 39171840000.0 * power<2>(t0 * exx + t3 + t4);
+    const Real t6 = sqrt(t5);
+    const Real t7 = -(13057279999.999998 * eyy);
+    const Real t8 = -(13057279999.999998 * ezz);
+    const Real t9 = 1.0 / t6;
+    const Real t10 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, (26114559999.999996 * exx + t7 + t8) * t9, 0.0);
+    const Real t11 = -(13057279999.999998 * exx);
+    const Real t12 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, (26114559999.999992 * eyy + t11 + t8) * t9, 0.0);
+    const Real t13 = exp(-(b * (dp + p)));
+    const Real t14 = -(Q * b * t13);
+    const Real t15 = tangents[10] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, t14 - 242400.0, 1.0);
+    const Real t16 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, (26114559999.999992 * ezz + t11 + t7) * t9, 0.0);
+    const Real t17 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, 78343680000.0 * exy * t9, 0.0);
+    const Real t18 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, 78343680000.0 * eyz * t9, 0.0);
+    const Real t19 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, 78343680000.0 * ezx * t9, 0.0);
+    const Real t20 = tangents[8] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, t13 + -1.0, 0.0);
+    const Real t21 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, Q * (-dp - p) * t13, 0.0);
+    const Real t22 = tangents[0] * t10 + tangents[1] * t12 + t15 + tangents[2] * t16 + tangents[3] * t17
+        + tangents[4] * t18 + tangents[5] * t19
+        + tangents[6] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, t14, 0.0)
+        + tangents[7] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t6, -1.0, 0.0) + t20
+        + tangents[9] * t21;
+    outputs[0] = t22;
+  }
+
   // v^T F_x and v^T F_y, v the cotangents of F.
   template <class Real>
   static OPGEN_INLINE void residual_pullback(const Real* inputs, const Real* unknowns, const Real* cotangents,

@@ -8,6 +8,10 @@ struct VonMises {
   static constexpr const char* name = "von_mises";
   static constexpr const char* registered_name = "OpgenVonMisesae66958e";
   static constexpr int inputs = 10, unknowns = 1, auxiliaries = 6;
+  static constexpr const char* const operand_names[] = {"exx", "eyy", "ezz", "exy", "eyz", "ezx", "p", "sigma0", "Q", "b", "dp", "xx", "yy", "zz", "xy", "yz", "zx"};
+  static constexpr int dimensions = 0;
+  static constexpr const char* const dimension_names[] = {""};
+  static constexpr opgen::Core cores[] = {{0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}, {0, {}}};
 };
 
 // Loading the library registers its operators.

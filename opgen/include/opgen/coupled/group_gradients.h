@@ -220,7 +220,7 @@ int64_t adjoint_groups(const Batch& batch, const opgen_array* inputs, const opge
   std::atomic<int64_t> products{0};
   const auto note = [&](int64_t, int64_t own) { products += own; };
   for (const auto& group : Group<Op>::all(batch, inputs, options.threads)) {
-    if (!pays(static_cast<int64_t>(group->systems.size()), unknowns_of<Op>(batch.points().sizes))) continue;
+    if (!pays(static_cast<int64_t>(group->systems.size()), unknowns_of<Op>(batch.points().sizes), 1, batch.single())) continue;
     if (batch.single()) {
       GroupAdjoint<Op, float>(*group, results, unknowns, cotangents, options).run(solved, note);
     } else {

@@ -7,8 +7,14 @@
 
 namespace opgen::coupled {
 
-// Whether `count` systems of `unknowns` are solved faster side by side than each with an LU factorisation.
-inline bool pays(int64_t count, int64_t unknowns) { return count * unknowns >= 128 && unknowns >= 16; }
+// Whether systems are solved faster side by side than each with `factorisations` of its own. Seconds of one core, from times
+// taken with 8 to 512 unknowns and 1 to 64 systems; both sides are slower alike on others.
+inline bool pays(int64_t count, int64_t unknowns, double factorisations, bool single) {
+  const auto n = static_cast<double>(unknowns), bundles = static_cast<double>((count + wide - 1) / wide);
+  const double together = bundles * n * (6e-7 + 1.6e-8 * n) * (single ? 1 : 2);
+  const double apart = static_cast<double>(count) * factorisations * n * n * (6e-9 + 4e-11 * n);
+  return unknowns >= 16 && together < apart;
+}
 
 // The systems of a batch that are solved each alone.
 class Rest {
@@ -68,7 +74,7 @@ void solve_groups(const Batch& batch, const opgen_array* inputs, const opgen_arr
   std::vector<unsigned char> solved(static_cast<size_t>(batch.count()), 0);
   for (const auto& group : Group<Op>::all(batch, inputs, options.threads)) {
     const auto size = static_cast<int64_t>(group->systems.size());
-    if (!pays(size, unknowns)) continue;
+    if (!pays(size, unknowns, 2.5, batch.single())) continue;
     for_bundles((size + wide - 1) / wide, options.threads, [&](int64_t number, int threads) {
       const int64_t* const systems = group->systems.data() + number * wide;
       const int used = static_cast<int>(std::min<int64_t>(wide, size - number * wide));

@@ -7,8 +7,8 @@
 // rounding, its terms point by point are nothing but rounding: there the largest terms of the equation are the measure, once a
 // step has shown that no more can be had. A field that is zero at the root would approach it for ever: it is put there.
 //
-// Where the search stalls, pseudo-transient continuation takes over: (F_y + D / dt) d = F with the diagonal's own D, in time
-// steps that grow as |F| falls.
+// Where the search stalls, pseudo-transient continuation takes over, from the start: (F_y + D / dt) d = F with the diagonal's own
+// D, in time steps that grow unless |F| does.
 //
 // Source: Deuflhard, Newton Methods for Nonlinear Problems, 2004; Kelley and Keyes, SIAM J. Numer. Anal. 35 (1998).
 #ifndef OPGEN_COUPLED_NEWTON_H
@@ -85,7 +85,17 @@ struct Solver {
   Found solve(const Settings& settings, bool started);
 
  private:
-  Found transient(const Settings& settings, Found found);
+  Found transient(const Settings& settings, Found found, bool started);
+
+  // Puts the user's guess into y, zero without one; one where F is not defined there.
+  Ratio begin() {
+    system.guess();
+    system.gather(system.value, y.data());
+    const Ratio ratio = linearise(y);
+    if (ratio.finite()) return ratio;
+    std::fill(y.begin(), y.end(), 1.0);  // zero may lie outside the domain of a logarithm or a power
+    return linearise(y);
+  }
 
   // Whether all that is left is rounding.
   static bool rounded(const Ratio& ratio, const Move& moved, const Settings& settings) {
@@ -116,6 +126,9 @@ struct Solver {
       linearise(y);
     }
   }
+  double largest_unknown() const {
+    return largest(system.unknowns(), [&](int64_t i) { return std::fabs(y[static_cast<size_t>(i)]); });
+  }
   Found finish(Found found, Cause cause) {
     found.cause = cause;
     found.norm = norm();
@@ -127,10 +140,10 @@ template <class Op>
 Found Solver<Op>::solve(const Settings& settings, bool started) {
   Found found;
   if (system.unknowns() == 0) return found;
-  Ratio ratio = linearise(y);
-  if (!ratio.finite() && !started) {  // zero may lie outside the domain of a logarithm or a power
-    std::fill(y.begin(), y.end(), 1.0);
-    ratio = linearise(y);
+  Ratio ratio = started ? linearise(y) : begin();
+  if (started && !ratio.finite()) {  // a start of NaN, as an earlier failure leaves it, is none
+    started = false;
+    ratio = begin();
   }
   if (!ratio.finite()) return finish(found, Cause::iterations);
   double before = norm(), last_step = 0;
@@ -147,8 +160,15 @@ Found Solver<Op>::solve(const Settings& settings, bool started) {
                                     : (found.iterations > 0 || jacobian.factor()) && jacobian.solve(F.data(), step.data(), forcing);
     found.krylov += jacobian.iterations();
     if (!solved) {
+      if (!Op::linear && !started && found.iterations == 0 && largest_unknown() == 0) {  // a square's slope at zero
+        std::fill(y.begin(), y.end(), 1.0);
+        ratio = linearise(y);
+        before = norm();
+        ++found.iterations;
+        if (ratio.finite()) continue;
+      }
       if (Op::linear || jacobian.is_singular()) return finish(found, Cause::singular);
-      return transient(settings, found);
+      return transient(settings, found, started);
     }
     if (Op::linear && found.iterations == 0 && jacobian.is_doubtful()) return finish(found, Cause::singular);
     ++found.iterations;
@@ -170,7 +190,7 @@ Found Solver<Op>::solve(const Settings& settings, bool started) {
     }
     if (t < 1e-6) {
       linearise(y);
-      return transient(settings, found);
+      return transient(settings, found, started);
     }
     y.swap(trial);
     if (t == 1 && ratio.point > 1e-3 && now <= 1e-6 * first) settle_zeros(ratio, now);
@@ -188,29 +208,36 @@ Found Solver<Op>::solve(const Settings& settings, bool started) {
 }
 
 template <class Op>
-Found Solver<Op>::transient(const Settings& settings, Found found) {
+Found Solver<Op>::transient(const Settings& settings, Found found, bool started) {
+  if (!started) begin();  // where the search has stalled is no good place to start from
+  Ratio ratio = linearise(y);
   double before = norm(), shift = 1;
   const double first = before;
-  Ratio ratio;
   while (found.iterations < settings.max_iterations) {
-    if (!jacobian.shifted_solve(shift, F.data(), step.data())) break;
     ++found.iterations;
+    bool good = jacobian.shifted_solve(shift, F.data(), step.data());
     found.krylov += jacobian.iterations();
-    const Move moved = move(1, trial);
-    ratio = linearise(trial);
-    const double now = norm();
-    if (!ratio.finite() || !std::isfinite(now) || now > 1e3 * first) {
-      shift *= 10;
-      if (shift > 1e8) break;
+    Move moved{};
+    double now = 0;
+    if (good) {
+      moved = move(1, trial);
+      ratio = linearise(trial);
+      now = norm();
+      good = ratio.finite() && now <= 15 * before;
+    }
+    if (!good) {
+      shift = std::fmax(4 * shift, 1e-3);
+      if (shift > 1e10) break;
       linearise(y);
       continue;
     }
     y.swap(trial);
-    if (ratio.point <= settings.tol && moved.step <= 1e-7 * moved.size && shift < 1e-6) return finish(found, Cause::none);
-    shift = std::fmin(shift * std::fmax(now / before, 0.1), 1e8);
-    if (now < 1e-3 * first && shift < 1e-3) shift = 0;  // near enough for Newton's own steps
+    const bool settled = ratio.point <= settings.tol && moved.step <= 1e-7 * moved.size;
+    if (shift < 1e-6 && (settled || rounded(ratio, moved, settings))) return finish(found, Cause::none);
+    const double fell = now / before;
+    shift = fell <= 1.5 ? shift * std::fmin(std::fmax(fell, 0.1), 0.7) : 2 * shift;
+    if (shift < 1e-7 || (now < 1e-3 * first && shift < 1e-3)) shift = 0;  // near enough for Newton's own steps
     before = now > 0 ? now : before;
-    if (rounded(ratio, moved, settings)) return finish(found, Cause::none);
   }
   linearise(y);
   return finish(found, Cause::iterations);

@@ -129,10 +129,8 @@ int solve(const opgen_points& points, const opgen_array* inputs, const opgen_arr
       } else {
         if (initial) {
           for (int u = 0; u < k; ++u) batch.read(initial[u], b, system.value, n + u);
-        } else {
-          system.guess();
+          system.gather(system.value, solver.y.data());
         }
-        system.gather(system.value, solver.y.data());
         found = solver.solve(settings, initial != nullptr);
         system.scatter(solver.y.data(), system.value);
       }

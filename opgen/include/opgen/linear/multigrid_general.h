@@ -157,8 +157,8 @@ class General {
         for (const int parity : {0, 1}) smooth.residual_half(f, i, j, parity, r + parity * at.half, work.relax);
         if (!coarser_[2]) continue;
         at.wrap_row(r);
-        restrict_half(r + last.first * at.half, r + (1 - last.first) * (at.half - 1), weights_[2].row(true, -1, f, i, j),
-                      weights_[2].row(true, 1, f, i, j), work.order, order.width);
+        restrict_half(r + last.first * at.half, r + (1 - last.first) * (at.half - 1),
+                      weights_[2].row(true, -1, f, i, j), weights_[2].row(true, 1, f, i, j), work.order, order.width);
         order.close_row(work.order);
         for (const int parity : {0, 1}) part(work.order, parity, u + parity * below_.half, below_.count);
       }
