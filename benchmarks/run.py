@@ -1,4 +1,4 @@
-"""Print speed, build times and accuracy as Markdown: python benchmarks/run.py [speed] [builds] [accuracy] [grids] [--large]."""
+"""Print measurements as Markdown: python benchmarks/run.py [speed] [builds] [accuracy] [grids] [--large]."""
 
 from __future__ import annotations
 

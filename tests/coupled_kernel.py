@@ -38,7 +38,7 @@ class Solved:
 class CoupledKernel:
     """The kernel of a generated package.
 
-    Arrays may have any strides. An operand that is broadcast along the batch has fewer axes there, or extents of 1, and its
+    Arrays may have any strides. One that is broadcast along the batch has fewer axes there, or extents of 1, and its
     gradient has its shape.
     """
 

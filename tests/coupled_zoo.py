@@ -1,6 +1,6 @@
 """The zoo of coupled operators: a problem for every structure that indexed notation can say.
 
-Each problem is said twice: to opgen, and in NumPy, for one system and with boundary values written out. The second form takes
+Each problem is said twice: to opgen, and in NumPy, for one system, with boundary values written out. The second takes
 complex numbers too: a step into the complex plane differentiates it without rounding.
 """
 
@@ -19,7 +19,7 @@ Fields = list[np.ndarray]
 Formula = Callable[[Fields, Fields], Fields]
 Draw = Callable[[np.random.Generator], Fields]
 
-i, j, l = sp.symbols("i j l", cls=sp.Idx)
+i, j, l = sp.symbols("i j l", cls=sp.Idx)  # noqa: E741  # the third index of a grid
 n, m = sp.symbols("n m", integer=True)
 u, v, f, g, k, lam, t, z, b, w = map(sp.IndexedBase, "u v f g k lam t z b w".split())
 A, B, C, U, V, W, X, H, P, Q, mu, u0, v0 = map(sp.IndexedBase, "A B C U V W X H P Q mu u0 v0".split())
@@ -581,7 +581,10 @@ def matrix(rng: np.random.Generator, size: int) -> np.ndarray:
 
 PROBLEMS = {
     "broyden": Problem(
-        broyden, lambda rng: [rng.uniform(1, 2, ()), rng.uniform(0.9, 1.1, 11)], broyden_residual, lambda x: [-np.ones(11)]
+        broyden,
+        lambda rng: [rng.uniform(1, 2, ()), rng.uniform(0.9, 1.1, 11)],
+        broyden_residual,
+        lambda x: [-np.ones(11)],
     ),
     "broyden_banded": Problem(
         broyden_banded, lambda rng: [rng.uniform(0.9, 1.1, 12)], banded_residual, lambda x: [-np.ones(12)]

@@ -223,7 +223,7 @@ def test_warm_starts(species: Species) -> None:
 
 @every(ROOTS)
 def test_a_batch_is_its_systems(species: Species) -> None:
-    """Every result of a batch is bitwise that of its systems one by one, whatever the threads, memory order and strides."""
+    """Every result of a batch is bitwise that of its systems one by one, whatever threads, memory order and strides."""
     kernel, problem = species.kernel, species.problem
     systems = stacked(problem, 5)
     x = batch(systems)
@@ -354,7 +354,7 @@ def test_no_systems(species: Species) -> None:
 
 @every(ROOTS)
 def test_a_bad_input_fails_alone(species: Species) -> None:
-    """NaN in one of three systems: it is blamed, becomes NaN, adds nothing to gradients, and leaves the others as they were."""
+    """NaN in one of three systems: it is blamed, becomes NaN, adds nothing to gradients, and leaves others alone."""
     kernel, problem = species.kernel, species.problem
     x = batch(stacked(problem, 3))
     good = kernel.solve(x)

@@ -25,7 +25,7 @@ int conclude(const Failure& failure, const Batch& batch, const opgen_array* inpu
       text.add("%lld of %lld %s failed; first at index ", failed, of, noun);
       break;
     case Cause::value:
-      text.add("%lld of %lld %s have no finite value; first at index ", failed, of, noun);
+      text.add("%lld of %lld %s %s no finite value; first at index ", failed, of, noun, of == 1 ? "has" : "have");
       break;
     case Cause::singular:
       text.add("F_y is singular at %lld of %lld %s; first at index ", failed, of, noun);
