@@ -7,6 +7,8 @@
 #include <opgen/coupled/jacobian.h>
 #include <opgen/linear/dense.h>
 
+#include <optional>
+
 namespace opgen::coupled {
 
 template <class Op>
@@ -28,6 +30,25 @@ class DenseJacobian {
     fill();
     for (int64_t i = 0; i < system_.unknowns(); ++i) matrix_.row(i)[i] *= 1 + shift;
     return matrix_.factor(system_.threads()) && solve(b, x, 0);
+  }
+  // x = (J^T J + mu diag(J^T J))^-1 J^T b.
+  bool damped_solve(double mu, const double* b, double* x) {
+    fill();
+    const int64_t n = system_.unknowns();
+    if (!normal_) normal_.emplace(n);
+    linear::multiply<double>(linear::Transpose::yes, linear::Transpose::no, n, n, n, 1.0, matrix_.row(0), matrix_.leading(),
+                             matrix_.row(0), matrix_.leading(), 0.0, normal_->row(0), normal_->leading(), system_.threads());
+    double most = 0;
+    for (int64_t i = 0; i < n; ++i) most = std::fmax(most, normal_->row(i)[i]);
+    for (int64_t i = 0; i < n; ++i) normal_->row(i)[i] += mu * (normal_->row(i)[i] + 1e-6 * most);
+    std::fill(gradient_.begin(), gradient_.end(), 0.0);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) gradient_[static_cast<size_t>(j)] += matrix_.row(i)[j] * b[i];
+    }
+    if (!normal_->factor(system_.threads())) return false;
+    memcpy(x, gradient_.data(), static_cast<size_t>(n) * sizeof(double));
+    normal_->solve(x);
+    return true;
   }
   bool solve(const double* b, double* x, double) {
     if (x != b) memcpy(x, b, static_cast<size_t>(system_.unknowns()) * sizeof(double));
@@ -178,6 +199,7 @@ class DenseJacobian {
   System<Op>& system_;
   const Slopes<Op>& slopes_;
   linear::Dense matrix_;
+  std::optional<linear::Dense> normal_;
   std::vector<double> gradient_;
 };
 

@@ -18,6 +18,16 @@ class BundleLinear {
   int64_t products = 0;
   Block<double>& x() { return x_; }
 
+  // Solves for the systems whose matrix has been factored.
+  void solve_directly(const SharedFactor<Op>& factor, const double* b) {
+    std::copy_n(b, bundle_.unknowns() * wide, x_.data());
+    if (transposed_) {
+      factor.solve_transposed(x_);
+    } else {
+      factor.solve(x_);
+    }
+  }
+
   // Solves for the systems that are `going`, and unmarks those that do not reach tol |b|. `single`: a residual is taken to be
   // what GMRES says, unless rounding weighs too much.
   void solve(const double* b, double tol, bool single, bool (&going)[wide]) {

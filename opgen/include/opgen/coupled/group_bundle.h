@@ -295,6 +295,47 @@ class Bundle {
     });
   }
 
+  // The slopes of one system, all of them.
+  std::vector<double> slopes(int system) const {
+    std::vector<double> all;
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (N::stage == Stage::equation) {
+        const int64_t points = count(Op::arrays[N::target].core, sizes());
+        for (int r = 0; r < N::active; ++r) {
+          const Block<double>& own = exact_slopes_[static_cast<size_t>(slopes_before<N>() + r)];
+          for (int64_t p = 0; p < (N::uniform[r] ? 1 : points); ++p) all.push_back(own.row(p)[system]);
+        }
+      }
+    });
+    return all;
+  }
+  // Adds the Jacobian of one system to a matrix; its sums are of unknowns.
+  template <class Matrix>
+  void jacobian(int system, Matrix& to) const {
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (N::stage == Stage::equation) {
+        const int64_t points = count(Op::arrays[N::target].core, sizes());
+        for (int r = 0; r < N::active; ++r) {
+          const Read& read = N::read[r];
+          const Block<double>& own = exact_slopes_[static_cast<size_t>(slopes_before<N>() + r)];
+          const bool single = Op::arrays[read.array].core.rank == 0;
+          for (int64_t p = 0; p < points; ++p) {
+            const double slope = own.row(N::uniform[r] ? 0 : p)[system];
+            const int64_t at = single ? 0 : read.shift[0] + (read.loop[0] == 0 ? p : 0);
+            double* const row = to.row(offset_[N::target - n] + p);
+            if (Op::arrays[read.array].role == Role::unknown) {
+              row[offset_[read.array - n] + at] += slope;
+            } else {
+              add_row(read.array, at, slope, row);
+            }
+          }
+        }
+      }
+    });
+  }
+
   // to = factor v, or to += factor v.
   template <class M>
   void apply(const Factor<M>& factor, const double* v, double* to, bool add) {
@@ -359,13 +400,14 @@ class Bundle {
     for (int64_t p = 0; p < points; ++p) body(p, part);
   }
 
+  // Where the vector of product N begins, among unknowns or among sums, whose rows are `step` apart.
   template <class N, class T>
-  T* vector_of(T* v, T* sums) const {
+  T* vector_of(T* v, T* sums, int64_t step = wide) const {
     constexpr int array = N::read[N::product.vector].array;
     if constexpr (Op::arrays[array].role == Role::unknown) {
-      return v + (offset_[array - n] + group_.template first<N>()) * wide;
+      return v + (offset_[array - n] + group_.template first<N>()) * step;
     } else {
-      return sums + (sum_offset_[array] + group_.template first<N>()) * wide;
+      return sums + (sum_offset_[array] + group_.template first<N>()) * step;
     }
   }
 
@@ -417,6 +459,20 @@ class Bundle {
       if constexpr (moves<N>()) found = found || N::target == array;
     });
     return found;
+  }
+
+  // row += slope (the matrix of which an entry of a sum is a product, its row `at`).
+  void add_row(int sum, int64_t at, double slope, double* row) const {
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (moves<N>()) {
+        if (N::target != sum) return;
+        double* const to = vector_of<N>(row, static_cast<double*>(nullptr), 1);
+        group_.template matrix<N>([&](const auto& m) {
+          for (int64_t j = 0; j < m.columns; ++j) to[j] += slope * static_cast<double>(m.data[at * m.down + j * m.right]);
+        });
+      }
+    });
   }
 
   static void store_single(const Real& from, float* to) {

@@ -31,6 +31,7 @@ class GroupAdjoint {
   // `solved` marks the systems whose gradients are there; krylov(system, products) is told of each.
   template <class Note>
   void run(std::vector<unsigned char>& solved, Note&& note) {
+    factor_ = shared_factor(group_, options_.threads);
     const auto size = static_cast<int64_t>(group_.systems.size()), bundles = (size + wide - 1) / wide;
     for (int64_t first = 0; first < bundles; first += wave) {
       const int64_t length = std::min(wave, bundles - first);
@@ -80,7 +81,16 @@ class GroupAdjoint {
       std::copy_n(pull.bar[n + u].data, count(Op::arrays[n + u].core, bundle.sizes()) * wide, g.row(bundle.offset(u)));
     }
     BundleLinear<Op> linear(bundle, true);
-    linear.solve(g.data(), batch.single() ? 2 * single_rounding : 1e-14, batch.single(), good);
+    bool same[wide] = {}, others = true;
+    if (factor_) {
+      factor_->find(bundle, same);
+      others = std::find(same, same + used, false) != same + used;
+    }
+    if (!others) {
+      linear.solve_directly(*factor_, g.data());
+    } else {
+      linear.solve(g.data(), batch.single() ? 2 * single_rounding : 1e-14, batch.single(), good);
+    }
     double* const c = linear.x().data();
     for (int64_t i = 0; i < bundle.unknowns() * wide; ++i) c[i] = -c[i];
     pull.zero(n, Op::array_count);
@@ -210,6 +220,7 @@ class GroupAdjoint {
   bool wanted_[n > 0 ? n : 1] = {};
   Outer<T> outers_[Op::Nests::count][2];  // of a nest: what the equations send to it, and the auxiliaries
   std::vector<std::vector<Sum>> sums_;
+  std::unique_ptr<SharedFactor<Op>> factor_;
 };
 
 // Gradients of what can be solved side by side; `rest` is what is left. Returns the iterations of all systems.

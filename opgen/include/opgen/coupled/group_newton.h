@@ -8,7 +8,7 @@
 #ifndef OPGEN_COUPLED_GROUP_NEWTON_H
 #define OPGEN_COUPLED_GROUP_NEWTON_H
 
-#include <opgen/coupled/group_bundle.h>
+#include <opgen/coupled/group_factor.h>
 #include <opgen/coupled/newton.h>
 
 namespace opgen::coupled {
@@ -29,12 +29,48 @@ class BundleNewton {
   Found found[wide];
   typename B::State& state() { return now_; }
 
+  // Solves systems whose Jacobian has been factored: a step, and another that takes off what rounding has left.
+  void solve_directly(const SharedFactor<Op>& factor, const bool (&same)[wide], double tol) {
+    typename B::Measured measured{};
+    for (int iteration = 0; iteration < 4; ++iteration) {
+      std::copy_n(bundle_.F(), bundle_.unknowns() * wide, step_.y.data());
+      factor.solve(step_.y);
+      Each t, moved;
+      bool any = false;
+      for (int l = 0; l < wide; ++l) {
+        const bool going = same[l] && fate[l] == Fate::going;
+        any = any || going;
+        t[l] = going ? 1 : 0;
+      }
+      if (!any) return;
+      std::fill_n(step_.sums.data(), bundle_.sums() * wide, 0.0);
+      move(t, moved);
+      bundle_.bind(trial_);
+      bundle_.add_up();
+      measured = bundle_.linearise(tol, stagnated);
+      now_.swap(trial_);
+      for (int l = 0; l < wide; ++l) {
+        if (t[l] == 0) continue;
+        found[l].iterations = iteration + 1;
+        if (measured.within[l] || (iteration == 3 && measured.near[l])) conclude(l, measured.norm[l]);
+        if (!std::isfinite(measured.norm[l]) || (iteration == 3 && !measured.near[l])) leave(l);
+      }
+    }
+  }
+
   // Solves the first `count` systems from the unknowns in state(). In single precision what is asked for is what it can hold.
-  void solve(const Settings& settings, bool single, int count) {
+  void solve(const Settings& settings, bool single, int count, const SharedFactor<Op>* factor) {
     const double tol = single ? std::fmax(settings.tol, single_rounding / 2) : settings.tol;
     const double settled = single ? single_rounding : 1e-14;
     start(count);
     typename B::Measured measured = bundle_.linearise(tol, stagnated);
+    if (factor) {
+      bool same[wide];
+      factor->find(bundle_, same);
+      solve_directly(*factor, same, settings.tol);
+      bundle_.bind(now_);
+      measured = bundle_.linearise(tol, stagnated);
+    }
     int64_t products = 0;
     const int64_t budget = std::max<int64_t>(2 * BundleKrylov::most, bundle_.unknowns());
     Each before, drift, error;  // |F|, what the sums have lost, and what the unknowns are still off; the last two relative

@@ -56,6 +56,23 @@ void for_bundles(int64_t count, int threads, Work&& work) {
   if (exhausted) throw std::bad_alloc();
 }
 
+// What the systems of a group have in common beside their matrices, if there is anything.
+template <class Op>
+std::unique_ptr<SharedFactor<Op>> shared_factor(const Group<Op>& group, int threads) {
+  if constexpr (may_share_factor<Op>()) {
+    if (group.systems.size() < 4) return nullptr;
+    Bundle<Op> bundle(group, true, false, threads);
+    const typename Bundle<Op>::State at = bundle.state();
+    std::fill_n(at.y.data(), bundle.unknowns() * wide, 0.0);
+    std::fill_n(at.sums.data(), bundle.sums() * wide, 0.0);
+    bundle.bind(at);
+    bundle.place(group.systems.data(), 1);
+    bundle.linearise(0, 0);
+    return std::make_unique<SharedFactor<Op>>(bundle, threads);
+  }
+  return nullptr;
+}
+
 template <class Op>
 int64_t unknowns_of(const int64_t* sizes) {
   int64_t total = 0;
@@ -75,10 +92,11 @@ void solve_groups(const Batch& batch, const opgen_array* inputs, const opgen_arr
   for (const auto& group : Group<Op>::all(batch, inputs, options.threads)) {
     const auto size = static_cast<int64_t>(group->systems.size());
     if (!pays(size, unknowns, 2.5, batch.single())) continue;
+    const std::unique_ptr<SharedFactor<Op>> factor = shared_factor(*group, options.threads);
     for_bundles((size + wide - 1) / wide, options.threads, [&](int64_t number, int threads) {
       const int64_t* const systems = group->systems.data() + number * wide;
       const int used = static_cast<int>(std::min<int64_t>(wide, size - number * wide));
-      Bundle<Op> bundle(*group, false, false, threads);
+      Bundle<Op> bundle(*group, factor != nullptr, false, threads);
       Newton newton(bundle);
       bundle.bind(newton.state());
       bundle.place(systems, used);
@@ -87,7 +105,7 @@ void solve_groups(const Batch& batch, const opgen_array* inputs, const opgen_arr
       } else {
         bundle.guess();
       }
-      newton.solve(settings, batch.single(), used);
+      newton.solve(settings, batch.single(), used, factor.get());
       bundle.bind(newton.state());
       if (m > 0) bundle.auxiliaries();
       bool good[wide];

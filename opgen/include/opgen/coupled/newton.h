@@ -10,6 +10,8 @@
 // Where the search stalls, pseudo-transient continuation takes over, from the start: (F_y + D / dt) d = F with the diagonal's own
 // D, in time steps that grow unless |F| does.
 //
+// Dense systems have a last resort, Levenberg and Marquardt's way downhill in |F|.
+//
 // Source: Deuflhard, Newton Methods for Nonlinear Problems, 2004; Kelley and Keyes, SIAM J. Numer. Anal. 35 (1998).
 #ifndef OPGEN_COUPLED_NEWTON_H
 #define OPGEN_COUPLED_NEWTON_H
@@ -86,6 +88,8 @@ struct Solver {
 
  private:
   Found transient(const Settings& settings, Found found, bool started);
+  bool descend(int64_t steps, bool started);
+  bool descended_ = false;
 
   // Puts the user's guess into y, zero without one; one where F is not defined there.
   Ratio begin() {
@@ -239,8 +243,45 @@ Found Solver<Op>::transient(const Settings& settings, Found found, bool started)
     if (shift < 1e-7 || (now < 1e-3 * first && shift < 1e-3)) shift = 0;  // near enough for Newton's own steps
     before = now > 0 ? now : before;
   }
+  if constexpr (Op::method == Method::dense) {
+    if (!descended_ && system.unknowns() <= 1024 && descend(settings.max_iterations, started)) {
+      descended_ = true;
+      Found again = solve(settings, true);
+      descended_ = false;
+      again.iterations += found.iterations, again.krylov += found.krylov;
+      return again;
+    }
+  }
   linearise(y);
   return finish(found, Cause::iterations);
+}
+
+// Levenberg and Marquardt: (J^T J + mu D) d = J^T F, D the diagonal of J^T J, goes downhill in |F| also where J is singular.
+// Ends near a root, from where Newton's steps go on; false if there is none to be seen.
+template <class Op>
+bool Solver<Op>::descend(int64_t steps, bool started) {
+  if (!started) begin();
+  linearise(y);
+  double before = norm(), mu = 1e-2;
+  const double first = before;
+  for (int64_t i = 0; i < 4 * steps; ++i) {
+    if (!(before > 1e-6 * first)) return true;
+    if (!jacobian.damped_solve(mu, F.data(), step.data())) return false;
+    const Move moved = move(1, trial);
+    const Ratio ratio = linearise(trial);
+    const double now = norm();
+    if (ratio.finite() && now < before) {
+      y.swap(trial);
+      mu = std::fmax(mu / 5, 1e-12);
+      if (now > (1 - 1e-9) * before || moved.step <= 1e-14 * moved.size) return false;  // a minimum that is no root
+      before = now;
+    } else {
+      mu *= 4;
+      if (mu > 1e12) return false;
+      linearise(y);
+    }
+  }
+  return before <= 1e-2 * first;
 }
 
 }  // namespace opgen::coupled

@@ -30,6 +30,8 @@ class Dense {
   double* row(int64_t i) { return memory_.data() + i * leading_; }
   const double* row(int64_t i) const { return memory_.data() + i * leading_; }
   int64_t leading() const { return leading_; }
+  // After factor(): which row was exchanged with row i, one after the other.
+  int64_t pivot(int64_t i) const { return pivots_[i]; }
 
   // False if a pivot is zero or anything is not finite; all rows must then be filled anew.
   bool factor(int threads) {

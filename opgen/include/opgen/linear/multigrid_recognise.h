@@ -73,6 +73,7 @@ class Recognised {
       for (int64_t row = rows.count() * task / tasks; row < rows.count() * (task + 1) / tasks && !differs; ++row) {
         if (rows.shifted(row, at.o) < 0) continue;
         bool other = false;
+#pragma omp simd reduction(| : other)
         for (int64_t x = low; x < high; ++x) other |= c.data[row * rows.n[2] + x] != v;
         if (other) differs = true;
       }

@@ -16,6 +16,12 @@ struct DiagonalOf {
   const double* data = nullptr;
   double more = 0.0;
   double operator()(int64_t p) const { return (data ? data[p] : 0.0) + more; }
+  void copy(int64_t first, int64_t n, double* out) const {
+    std::fill(out, out + n, more);
+    if (!data) return;
+#pragma omp simd
+    for (int64_t p = 0; p < n; ++p) out[p] += data[first + p];
+  }
 };
 
 class Separable : public RedBlack {
@@ -74,7 +80,7 @@ class Separable : public RedBlack {
         double *row = work.row, *excess = work.row + order_.stride;
         if (diagonal) {
           std::fill(row + at_.n[2], row + order_.width, 1.0);
-          for (int64_t p = 0; p < at_.n[2]; ++p) row[p] = (*diagonal)((i * at_.n[1] + j) * at_.n[2] + p);
+          diagonal->copy((i * at_.n[1] + j) * at_.n[2], at_.n[2], row);
         }
         if (!invert_row(diagonal != nullptr, diagonal ? row : b_ + order_.row(i, j),
                         axis[0].diagonal[i] * m1 + m0 * axis[1].diagonal[j], mass.data(), m0 * m1, last.data(), excess,
