@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-from opgen.analyse.calculus import derivative, scale
+from opgen.analyse.calculus import derivative
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.coupled_model import analyse_coupled
+from opgen.analyse.iteration import iteration
 from opgen.analyse.model import Matrix, Model, Vector
+from opgen.analyse.rehearsal import rehearse
+from opgen.analyse.start import improve
 from opgen.errors import SpecError
 from opgen.loading.spec import Spec
 
@@ -43,6 +46,12 @@ def analyse(spec: Spec) -> Model | CoupledModel:
         _guess(None if g is None else convert(g), lo, hi, linear)
         for g, lo, hi in zip(spec.guess, lower, upper, strict=True)
     )
+    if len(unknowns) == 1 and spec.guess[0] is None and not linear and not spec.explicit:
+        guess = (improve(guess[0], residuals[0], unknowns[0], spec.bounds[0] is not None),)
+    sample = tuple(_sample(s, drawn) for s, drawn in zip(inputs, spec.sample, strict=True))
+    solving = None
+    if not spec.explicit:
+        solving = iteration(unknowns, residuals, by_unknown, guess, lower, upper, is_open)
     return Model(
         spec=spec,
         kind="explicit" if spec.explicit else "pointwise",
@@ -52,7 +61,6 @@ def analyse(spec: Spec) -> Model | CoupledModel:
         residuals=residuals,
         by_unknown=by_unknown,
         by_input=_jacobian(residuals, inputs),
-        scale=() if spec.explicit else tuple(scale(e) for e in residuals),
         auxiliary=auxiliary,
         auxiliary_by_unknown=_jacobian(auxiliary, unknowns),
         auxiliary_by_input=_jacobian(auxiliary, inputs),
@@ -60,8 +68,10 @@ def analyse(spec: Spec) -> Model | CoupledModel:
         lower=lower,
         upper=upper,
         open=is_open,
+        iteration=solving,
+        steps=rehearse(solving, inputs, sample) if solving and not linear else (0, 0),
         exact=tuple(None if e is None else convert(e) for e in spec.exact),
-        sample=tuple(_sample(s, drawn) for s, drawn in zip(inputs, spec.sample, strict=True)),
+        sample=sample,
         warnings=_warnings(spec, residuals, inputs, unknowns),
     )
 

@@ -49,7 +49,14 @@ class Magnitude(sp.Function):
         return None
 
 
+class Start(sp.Function):
+    """The first argument where it is finite, else the second: only ever a value, never differentiated."""
+
+    nargs = 2
+
+
 STEPS: tuple[Any, ...] = (sp.sign, sp.floor, sp.ceiling, sp.Heaviside)
+KINKS: tuple[Any, ...] = (*STEPS, sp.Abs, sp.Max, sp.Min, sp.Mod, sp.Piecewise)
 
 
 def _prepare(expression: Expr) -> Expr:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import sympy as sp
 
+from opgen.analyse.iteration import Iteration
 from opgen.loading.spec import Spec
 
 Vector = tuple[sp.Expr, ...]
@@ -24,9 +25,10 @@ class Model:
         residuals: k, F(x, y); for an explicit operator the k values f(x).
         by_unknown: k x k, F_y (empty for an explicit operator).
         by_input: k x n, F_x; for an explicit operator f_x.
-        scale: k, to first order how much F moves if every number in it moves by its own size.
         auxiliary: m, a(x, y), with auxiliary_by_unknown m x k and auxiliary_by_input m x n.
         guess, lower, upper: k, functions of x alone; open says which ends may not be reached.
+        iteration: F as the solver sees it; None for an explicit operator.
+        steps: that nearly every point needs before its last, in single and in double precision.
     """
 
     spec: Spec
@@ -37,7 +39,6 @@ class Model:
     residuals: Vector
     by_unknown: Matrix
     by_input: Matrix
-    scale: Vector
     auxiliary: Vector
     auxiliary_by_unknown: Matrix
     auxiliary_by_input: Matrix
@@ -45,6 +46,8 @@ class Model:
     lower: Vector
     upper: Vector
     open: tuple[bool, ...]
+    iteration: Iteration | None
+    steps: tuple[int, int]
     exact: tuple[sp.Expr | None, ...]
     sample: tuple[tuple[float, float], ...]
     warnings: tuple[str, ...]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
-from opgen.analyse.calculus import derivative
+from opgen.analyse.calculus import derivative, scale
 from opgen.analyse.model import Model
 from opgen.lower.cxx import Code, Emitter
-from opgen.lower.graph import Graph
+from opgen.lower.graph import Graph, Node
 from opgen.lower.program import Adjoint, Curvature, Second, Tangent
 
 
@@ -19,10 +19,12 @@ class Derivatives:
     Args:
         model: Of the operator.
         names: How inputs and unknowns are spelled.
+        fields: What is known before, by name: functions of the inputs alone.
     """
 
-    def __init__(self, model: Model, names: Mapping[sp.Symbol, str]) -> None:
+    def __init__(self, model: Model, names: Mapping[sp.Symbol, str], fields: Mapping[Node, str]) -> None:
         self.model = model
+        self.fields = dict(fields)
         self.names = dict(names)
         n, k = len(model.inputs), len(model.unknowns)
         # Arrays of generated code: cotangents g, adjoint u, tangents v of the inputs and w of the unknowns; for
@@ -42,10 +44,13 @@ class Derivatives:
         return made
 
     def adjoint(self) -> Adjoint:
-        """dJ/dx = -u^T F_x + a_x^T h with F_y^T u = g + a_y^T h; for y = f(x), u = -(g + a_y^T h)."""
+        """dJ/dx = -u^T F_x + a_x^T h with F_y^T u = g + a_y^T h; for y = f(x), u = -(g + a_y^T h).
+
+        F itself and its scale are computed along with it: they say whether y is a root.
+        """
         m = self.model
         k, n = len(m.unknowns), len(m.inputs)
-        graph = Graph(self.names)
+        graph = Graph(self.names, m.inputs)
         h = self.g[k:]
         right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
         transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
@@ -55,9 +60,10 @@ class Derivatives:
             + sp.Add(*(h[q] * row[j] for q, row in enumerate(m.auxiliary_by_input)))
             for j in range(n)
         ]
-        before = [graph(e) for e in (*transposed, *right)]
+        check = () if m.explicit else (*m.residuals, *(scale(e) for e in m.residuals))
+        before = [graph(e) for e in (*transposed, *right, *check)]
         after = [graph(e) for e in gradient]
-        emitter = Emitter((*before, *after), {}, "t")
+        emitter = Emitter((*before, *after), self.fields, "t")
         return Adjoint(emitter.code(before), emitter.code(after))
 
     def _moved(self, v: Sequence[sp.Symbol]) -> list[sp.Expr]:

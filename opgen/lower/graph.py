@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from opgen.analyse.calculus import Magnitude
+from opgen.analyse.calculus import Magnitude, Start
 from opgen.errors import UnsupportedError
 
 # SymPy's name of a function of one argument -> the runtime's.
@@ -18,7 +18,7 @@ CALLS: dict[type, str] = {
     sp.atan: "atan", sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asinh: "asinh", sp.acosh: "acosh",
     sp.atanh: "atanh", sp.erf: "erf", sp.erfc: "erfc", sp.gamma: "gamma", sp.loggamma: "loggamma", sp.Abs: "abs",
     Magnitude: "abs", sp.sign: "sign", sp.floor: "floor", sp.ceiling: "ceil", sp.Heaviside: "heaviside",
-    sp.atan2: "atan2",
+    sp.atan2: "atan2", Start: "finite_or",
 }  # fmt: skip
 # Functions with a reciprocal name only.
 RECIPROCALS: dict[type, type] = {

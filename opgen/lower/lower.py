@@ -10,7 +10,7 @@ import sympy as sp
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.pycode import MpmathPrinter
 
-from opgen.analyse.calculus import Magnitude
+from opgen.analyse.calculus import Magnitude, Start
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Model
 from opgen.errors import UnsupportedError
@@ -59,20 +59,26 @@ class _Lowering:
         self.model = model
         auxiliary_names = tuple(name for name, _ in model.spec.auxiliary)
         display = (*(s.name for s in model.inputs), *(s.name for s in model.unknowns), *auxiliary_names)
-        spelled = identifiers(display)
+        iteration = model.iteration
+        variables = iteration.variables if iteration and iteration.substituted else ()
+        spelled = identifiers((*display, *(v.name for v in variables)))
         n, k = len(model.inputs), len(model.unknowns)
-        self.inputs, self.unknowns, self.auxiliaries = spelled[:n], spelled[n : n + k], spelled[n + k :]
+        self.inputs, self.unknowns, self.auxiliaries = spelled[:n], spelled[n : n + k], spelled[n + k : len(display)]
+        self.variables = spelled[len(display) :] or self.unknowns
         self.display = display
         self.names = dict(zip((*model.inputs, *model.unknowns), spelled, strict=False))
+        self.names |= dict(zip(variables, self.variables, strict=True)) if variables else {}
 
     def program(self) -> Program:
         m = self.model
         n, k = len(m.inputs), len(m.unknowns)
         graph = Graph(self.names, m.inputs)
-        flat = (*m.residuals, *(d for row in m.by_unknown for d in row), *m.scale)
-        solving = [graph(e) for e in (() if m.explicit else flat)]
-        guess = [graph(e) for e in (() if m.explicit else m.guess)]
-        ends = [graph(e) for e in (() if m.explicit else (*m.lower, *m.upper))] if m.bounded else []
+        it = m.iteration
+        second = (it.curvature,) if it and it.curvature is not None else ()
+        flat = (*it.residuals, *(d for row in it.jacobian for d in row), *it.scale, *second) if it else ()
+        solving = [graph(e) for e in flat]
+        guess = [graph(e) for e in (it.guess if it else ())]
+        ends = [graph(e) for e in ((*it.lower, *it.upper) if it and it.bounded else ())]
         auxiliary = [graph(e) for e in m.auxiliary]
         residual = [graph(e) for e in self._residual()]
         known = invariants((*solving, *guess, *ends, *auxiliary), frozenset(self.inputs))
@@ -80,20 +86,24 @@ class _Lowering:
         prologue = Emitter((*known, *known), {}, "c").code(known)
         fields = dict(zip(known, prologue.results, strict=True))
         math = self._mathematics()
-        derivatives = Derivatives(m, self.names)
+        derivatives = Derivatives(m, self.names, fields)
         return Program(
             name=m.spec.name,
             doc=m.spec.doc,
             kind=m.kind,
             explicit=m.explicit,
             linear=m.linear,
-            bounded=m.bounded and not m.explicit,
+            bounded=it is not None and it.bounded,
+            curved=bool(second),
+            steps=m.steps,
+            substituted=it is not None and it.substituted,
             open=m.open,
             max_iterations=m.spec.max_iterations,
             tol=m.spec.tol,
             adjoint_default=m.spec.adjoint,
             inputs=self.inputs,
             unknowns=self.unknowns,
+            variables=self.variables,
             auxiliaries=self.auxiliaries,
             input_names=self.display[:n],
             unknown_names=self.display[n : n + k],
@@ -107,6 +117,8 @@ class _Lowering:
             bounds=_code(ends, fields),
             values=_code([graph(e) for e in m.residuals], fields) if m.explicit else Code((), ()),
             linearisation=_code(solving, fields),
+            variables_of=_code([graph(e) for e in (it.of_unknowns if it else ())], fields),
+            unknowns_of=_code([graph(e) for e in (it.unknowns if it else ())], fields),
             residual=_code(residual, fields),
             auxiliary=_code(auxiliary, fields),
             adjoint=derivatives.adjoint(),
@@ -146,7 +158,7 @@ class _Lowering:
         return Mathematics(
             equations=equations,
             latex=tuple(sp.latex(e) for e in m.residuals),
-            guess=() if m.explicit else tuple(_shown(g) for g in m.guess),
+            guess=() if m.explicit else tuple(_shown(g.args[0] if isinstance(g, Start) else g) for g in m.guess),
             bounds=bounds,
             mpmath_residual=tuple(self._mpmath(e) for e in self._residual()),
             mpmath_exact=tuple(None if e is None else self._mpmath(e) for e in m.exact),
@@ -166,7 +178,14 @@ class _Lowering:
     def _digest(self, math: Mathematics) -> str:
         m = self.model
         parts = [m.spec.name, m.kind, *map(sp.srepr, (*m.residuals, *m.guess, *m.lower, *m.upper, *m.auxiliary))]
-        parts += [str(m.open), str(m.spec.max_iterations), str(m.spec.tol), *self.display, *math.equations]
+        parts += [
+            *map(sp.srepr, m.iteration.unknowns if m.iteration else ()),
+            str(m.open),
+            str(m.spec.max_iterations),
+            str(m.spec.tol),
+            *self.display,
+            *math.equations,
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -28,7 +28,8 @@ CXX_KEYWORDS = frozenset(
 RESERVED = frozenset(
     """inputs unknowns residual jacobian scale cotangents gradient adjoint transposed conditioning guess lower upper
     values auxiliary prologue Real Prologue fixed solution tangent tangents direction directions correction curved
-    curvature second factor name registers auxiliaries linear bounded open max_iterations input_names jacobian_name
+    curvature second factor variables variables_of unknowns_of expand steps_single steps_double substituted finite_or
+    name slope auxiliaries linear bounded open max_iterations input_names jacobian_name
     linearise residual_pullback residual_tangent evaluate bounds explicit_ opgen at std main errno assert NULL EOF exp
     expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc pow atan2 abs sign floor
     ceil gamma loggamma digamma trigamma tetragamma pentagamma heaviside max min select power sqrt root3 nan

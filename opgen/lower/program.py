@@ -13,7 +13,7 @@ from opgen.lower.nests import Nests
 class Adjoint:
     """The two halves of the direct adjoint, between which the adjoint system is solved."""
 
-    before: Code  # results: F_y transposed row by row, then the right-hand side
+    before: Code  # results: F_y transposed row by row, the right-hand side, F, scale
     after: Code  # results: dJ/dx
 
 
@@ -77,12 +77,16 @@ class Program:
     explicit: bool
     linear: bool
     bounded: bool
+    curved: bool  # the iteration uses F_yy
+    steps: tuple[int, int]  # taken without a look whether they are needed, in single and in double precision
+    substituted: bool  # the iteration works in variables that take the unknowns' place
     open: tuple[bool, ...]
     max_iterations: int
     tol: float | None
     adjoint_default: str
     inputs: tuple[str, ...]
     unknowns: tuple[str, ...]
+    variables: tuple[str, ...]  # of the iteration: the unknowns, unless they are substituted
     auxiliaries: tuple[str, ...]
     input_names: tuple[str, ...]
     unknown_names: tuple[str, ...]
@@ -95,7 +99,9 @@ class Program:
     guess: Code
     bounds: Code  # results: lower ends, then upper ends
     values: Code  # explicit operators: f(x)
-    linearisation: Code  # results: F, F_y row by row, scale
+    linearisation: Code  # results: F, F_y row by row, scale, then F_yy if `curved`; by the variables
+    variables_of: Code
+    unknowns_of: Code
     residual: Code
     auxiliary: Code
     adjoint: Adjoint

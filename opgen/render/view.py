@@ -40,14 +40,17 @@ class KernelView:
     core_literals: tuple[str, ...]
     inputs: tuple[str, ...]
     unknowns: tuple[str, ...]
+    variables: tuple[str, ...]
     auxiliaries: tuple[str, ...]
-    registers: int
-    derivative_registers: int
     explicit_operator: bool
     bounded_operator: bool
     explicit: str
     linear: str
     bounded: str
+    curved: str
+    steps: tuple[int, int]
+    substituted_operator: bool
+    substituted: str
     open: tuple[str, ...]
     max_iterations: int
     fields: tuple[str, ...]
@@ -59,11 +62,16 @@ class KernelView:
     linearisation_residual: tuple[str, ...]
     linearisation_jacobian: tuple[Entry, ...]
     linearisation_scale: tuple[str, ...]
+    linearisation_curvature: tuple[str, ...]
+    variables_of: Code
+    unknowns_of: Code
     residual: Code
     auxiliary: Code
     adjoint: Adjoint
     adjoint_transposed: tuple[tuple[str, ...], ...]
     adjoint_right: tuple[str, ...]
+    adjoint_residual: tuple[str, ...]
+    adjoint_scale: tuple[str, ...]
     tangent: Tangent
     tangent_jacobian: tuple[tuple[str, ...], ...]
     tangent_right: tuple[str, ...]
@@ -104,14 +112,17 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         core_literals=tuple(map(_core, program.cores)),
         inputs=program.inputs,
         unknowns=program.unknowns,
+        variables=program.variables,
         auxiliaries=program.auxiliaries,
-        registers=_registers(program.linearisation, k),
-        derivative_registers=min(2, _registers(program.second.first, k), _registers(program.second.last, k)),
         explicit_operator=program.explicit,
         bounded_operator=program.bounded,
         explicit=_bool(program.explicit),
         linear=_bool(program.linear),
         bounded=_bool(program.bounded),
+        curved=_bool(program.curved),
+        steps=program.steps,
+        substituted_operator=program.substituted,
+        substituted=_bool(program.substituted),
         open=tuple(map(_bool, program.open)),
         max_iterations=program.max_iterations,
         fields=program.fields,
@@ -122,12 +133,17 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
         linearisation=program.linearisation,
         linearisation_residual=results[:k],
         linearisation_jacobian=tuple(Entry(i // k, i % k, t) for i, t in enumerate(results[k : k + k * k])),
-        linearisation_scale=results[k + k * k :],
+        linearisation_scale=results[k + k * k : 2 * k + k * k],
+        linearisation_curvature=results[2 * k + k * k :],
+        variables_of=program.variables_of,
+        unknowns_of=program.unknowns_of,
         residual=program.residual,
         auxiliary=program.auxiliary,
         adjoint=program.adjoint,
         adjoint_transposed=_rows(before[:square], k),
-        adjoint_right=before[square:],
+        adjoint_right=before[square : square + k],
+        adjoint_residual=before[square + k : square + 2 * k],
+        adjoint_scale=before[square + 2 * k :],
         tangent=program.tangent,
         tangent_jacobian=_rows(program.tangent.before.results[:square], k),
         tangent_right=program.tangent.before.results[square:],
@@ -158,16 +174,6 @@ def registered_name(program: Program) -> str:
 def torch_namespace(program: Program) -> str:
     """Name what the PyTorch operators hang under: torch.ops.opgen_<op>, in ASCII."""
     return "opgen_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in program.name)
-
-
-def _registers(code: Code, unknowns: int) -> int:
-    """Choose how many vectors of points are computed together: more hide latency until the registers run out.
-
-    Long formulas in many vectors take the compiler many times longer and gain nothing.
-    """
-    length = sum(map(len, (*code.lines, *code.results)))
-    fitting = 4 if unknowns == 1 else 2 if unknowns <= 3 else 1
-    return fitting if length < 1000 else min(fitting, 2) if length < 2500 else 1
 
 
 def _rows(entries: tuple[str, ...], k: int) -> tuple[tuple[str, ...], ...]:

@@ -10,10 +10,9 @@ struct Sagitta {
   static constexpr const char* jacobian_name = "dF/ds";
   static constexpr const char* const input_names[] = {"R", "c"};
   static constexpr int inputs = 2, unknowns = 1, auxiliaries = 0;
-  static constexpr int registers = 4;             // of points solved together
-  static constexpr int derivative_registers = 2;  // and differentiated
-  static constexpr bool explicit_ = true, linear = false, bounded = false;
+  static constexpr bool explicit_ = true, linear = false, bounded = false, curved = false, substituted = false;
   static constexpr bool open[] = {false};  // ends that may not be reached
+  static constexpr int steps_single = 0, steps_double = 0;  // that nearly every point needs
   static constexpr int max_iterations = 50;
 
   // What depends on the inputs alone: computed once, before any iteration.
@@ -49,20 +48,21 @@ struct Sagitta {
 
   // dJ/dx = f_x^T g, g the cotangents.
   template <class Real>
-  static OPGEN_INLINE Real adjoint(const Real* inputs, const Real* unknowns, const Real* cotangents, Real* gradient) {
-    [[maybe_unused]] const Real R = inputs[0];
-    [[maybe_unused]] const Real c = inputs[1];
+  static OPGEN_INLINE Real adjoint([[maybe_unused]] const Prologue<Real>& fixed, const Real* unknowns, const Real* cotangents,
+                                   Real* gradient, [[maybe_unused]] Real* residual, [[maybe_unused]] Real* scale,
+                                   [[maybe_unused]] Real* slope) {
+    [[maybe_unused]] const auto& [R, c] = fixed;
     [[maybe_unused]] const Real s = unknowns[0];
     const Real solution[] = {cotangents[0]};
     const Real conditioning = Real(1.0);
     const Real t0 = 1.0 / 4.0;
     const Real t1 = power<2>(c);
     const Real t2 = sqrt(power<2>(R) - t0 * t1);
-    const Real t3 = 1.0 / t2;
-    const Real t4 = R + t2;
-    const Real t5 = power<2>(t4);
-    gradient[0] = t0 * solution[0] * t1 * (-(R * t3) - 1.0) / t5;
-    gradient[1] = solution[0] * (1.0 / 16.0 * power<3>(c) * t3 / t5 + 1.0 / 2.0 * c / t4);
+    const Real t3 = 1.0 / (R + t2);
+    const Real t4 = power<2>(t3);
+    const Real t5 = 1.0 / t2;
+    gradient[0] = t0 * t1 * t4 * (-(R * t5) - 1.0) * solution[0];
+    gradient[1] = solution[0] * (1.0 / 16.0 * power<3>(c) * t4 * t5 + 1.0 / 2.0 * c * t3);
     return conditioning;
   }
 

@@ -33,13 +33,15 @@ struct Adjoint : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, n, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+        [&](const double* const* in, double* const* out, int at, int64_t begin, int64_t count, Failure& failed) {
           R x[nx], y[k], g[k + m], gradient[nx];
           load<R>(in, at, x);
           load<R>(in + n, at, y);
           load<R>(in + n + k, at, g);
-          const R conditioning = Op::adjoint(x, y, g, gradient);
-          const Standing is = Base::standing(x, y, conditioning, known);
+          const auto fixed = Op::template prologue<R>(x);
+          R F[k], s[k], slope;
+          const R conditioning = Op::adjoint(fixed, y, g, gradient, F, s, &slope);
+          const Standing is = Base::judged(x, y, F, s, slope, conditioning, known);
           Base::note_singular(is, begin + at, count - at, failed);
           for (int i = 0; i < n; ++i) Traits<R>::store(select(is.regular, gradient[i], 0.0), &out[i][at]);
         });
@@ -59,7 +61,7 @@ struct Adjoint : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, n + k, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t, int64_t, Failure&) {
+        [&](const double* const* in, double* const* out, int at, int64_t, int64_t, Failure&) {
           R x[nx], y[k], v[k], gradient[nx + k];
           load<R>(in, at, x);
           load<R>(in + n, at, y);

@@ -8,6 +8,7 @@
 #define OPGEN_DERIVATIVES_H
 
 #include <opgen/adjoint.h>
+#include <opgen/solve.h>
 
 namespace opgen {
 
@@ -52,13 +53,13 @@ struct Derivatives : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, writes, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+        [&](const double* const* in, double* const* out, int at, int64_t begin, int64_t count, Failure& failed) {
           R x[nx], y[k], v[nx], result[writes];
           load<R>(in, at, x);
           load<R>(in + n, at, y);
           load<R>(in + n + k, at, v);
           const R conditioning = Op::tangent(x, y, v, result);
-          const Standing is = Base::standing(x, y, conditioning, known);
+          const Standing is = Base::standing(Op::template prologue<R>(x), x, y, conditioning, known);
           Base::note_singular(is, begin + at, count - at, failed);
           for (int i = 0; i < writes; ++i) Traits<R>::store(select(is.regular, result[i], 0.0), &out[i][at]);
         });
@@ -80,14 +81,14 @@ struct Derivatives : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, writes, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+        [&](const double* const* in, double* const* out, int at, int64_t begin, int64_t count, Failure& failed) {
           R x[nx], y[k], first[nx], second[nx], result[writes];
           load<R>(in, at, x);
           load<R>(in + n, at, y);
           load<R>(in + n + k, at, first);
           load<R>(in + n + k + n, at, second);
           const R conditioning = Op::curvature(x, y, first, second, result);
-          const Standing is = Base::standing(x, y, conditioning, known);
+          const Standing is = Base::standing(Op::template prologue<R>(x), x, y, conditioning, known);
           Base::note_singular(is, begin + at, count - at, failed);
           for (int i = 0; i < writes; ++i) Traits<R>::store(select(is.regular, result[i], 0.0), &out[i][at]);
         });
@@ -107,7 +108,7 @@ struct Derivatives : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, k, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t, int64_t, Failure&) {
+        [&](const double* const* in, double* const* out, int at, int64_t, int64_t, Failure&) {
           R x[nx], y[k], v[n + k], result[k];
           load<R>(in, at, x);
           load<R>(in + n, at, y);
@@ -133,14 +134,14 @@ struct Derivatives : Isolated<Op> {
     Failure failure;
     const int status = pullback<reads, n, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*out)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+        [&](const double* const* in, double* const* out, int at, int64_t begin, int64_t count, Failure& failed) {
           R x[nx], y[k], g[k + m], v[nx], result[nx];
           load<R>(in, at, x);
           load<R>(in + n, at, y);
           load<R>(in + n + k, at, g);
           load<R>(in + n + k + k + m, at, v);
           const R conditioning = Op::second(x, y, g, v, result);
-          const Standing is = Base::standing(x, y, conditioning, known);
+          const Standing is = Base::standing(Op::template prologue<R>(x), x, y, conditioning, known);
           Base::note_singular(is, begin + at, count - at, failed);
           for (int i = 0; i < n; ++i) Traits<R>::store(select(is.regular, result[i], 0.0), &out[i][at]);
         });

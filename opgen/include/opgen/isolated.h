@@ -10,7 +10,7 @@ template <class Op>
 struct Isolated {
   static constexpr int n = Op::inputs, k = Op::unknowns;
   static constexpr int nx = n > 0 ? n : 1;
-  using R = Pack<Op::derivative_registers>;
+  using R = Pack<>;
   using Bool = typename Traits<R>::Bool;
   static constexpr int width = Traits<R>::size;
 
@@ -24,26 +24,41 @@ struct Isolated {
     double root, eps, doubtful;
     Precision(int dtype, double tol) {
       const bool single = dtype == OPGEN_FLOAT32;
-      eps = single ? 1.1920929e-7 : default_tolerance;
+      eps = single ? 1.1920929e-7 : default_tolerance<>;
       root = 1e3 * std::fmax(tol, eps);
       doubtful = single ? 1e-2 : 1e-6;
     }
   };
 
-  __attribute__((noinline)) static Standing standing(const R (&x)[nx], const R (&y)[k], R conditioning, const Precision& known) {
+  OPGEN_INLINE static Standing standing(const typename Op::template Prologue<R>& fixed, const R (&x)[nx], const R (&y)[k],
+                                       const R& conditioning, const Precision& known) {
+    R F[k], J[k][k], s[k], v[k];  // v: the variables of the iteration
+    for (int i = 0; i < k; ++i) v[i] = y[i];
+    if constexpr (Op::explicit_) return judged(x, y, F, s, F[0], conditioning, known);
+    if constexpr (!Op::explicit_) {
+      if constexpr (Op::substituted) Op::variables_of(y, v);
+      Op::linearise(fixed, v, F, J, s);
+      if constexpr (k == 1) J[0][0] = J[0][0] * v[0] / y[0];
+      return judged(x, y, F, s, J[0][0], conditioning, known);
+    }
+  }
+
+  // The same from F, the size s of its terms, and for one unknown F_y.
+  OPGEN_INLINE static Standing judged(const R (&x)[nx], const R (&y)[k], [[maybe_unused]] const R (&F)[k],
+                                     [[maybe_unused]] const R (&s)[k], [[maybe_unused]] const R& slope, const R& conditioning,
+                                     [[maybe_unused]] const Precision& known) {
     Standing is;
     is.root = all_finite(x, n) & all_finite(y, k);
     if constexpr (Op::explicit_) {
       is.regular = is.root;
     } else {
-      R F[k], J[k][k], s[k];
-      Op::linearise(Op::template prologue<R>(x), y, F, J, s);
       for (int i = 0; i < k; ++i) is.root = is.root & (abs(F[i]) <= known.root * s[i]) & (s[i] < infinity);
       is.regular = is.root & (conditioning > 0.0);
       if constexpr (!Op::linear) {
-        if constexpr (k == 1) conditioning = abs(J[0][0] * y[0]) / s[0];
-        const Bool doubtful = is.regular & !(conditioning > known.doubtful);
-        if (any(doubtful)) is.regular = examine(x, y, doubtful, is.regular, known.eps);
+        Bool fair = conditioning > known.doubtful;
+        if constexpr (k == 1) fair = abs(slope * y[0]) > known.doubtful * s[0];
+        const Bool doubtful = is.regular & !fair;
+        if (__builtin_expect(any(doubtful), 0)) is.regular = examine(x, y, doubtful, is.regular, known.eps);
       }
     }
     return is;
@@ -66,6 +81,7 @@ struct Isolated {
       double in[nx], at[k], F[k], J[k][k], s[k];
       for (int i = 0; i < n; ++i) in[i] = lane(x[i], j);
       for (int i = 0; i < k; ++i) at[i] = lane(y[i], j);
+      if constexpr (Op::substituted) Op::variables_of(at, at);
       const auto fixed = Op::template prologue<double>(in);
       Op::linearise(fixed, at, F, J, s);
       bool ok = true;
@@ -110,16 +126,17 @@ struct Isolated {
     Failure failure;
     const int status = pullback<n + k, 0, width>(
         Op::name, points, call, options.threads, report, failure,
-        [&](const double (*in)[block], double (*)[block], int at, int64_t begin, int64_t count, Failure& failed) {
+        [&](const double* const* in, double* const*, int at, int64_t begin, int64_t count, Failure& failed) {
           R x[nx], y[k], conditioning = R(1.0);
           load<R>(in, at, x);
           load<R>(in + n, at, y);
+          const auto fixed = Op::template prologue<R>(x);
           if constexpr (!Op::explicit_) {
             R F[k], J[k][k], s[k];
-            Op::linearise(Op::template prologue<R>(x), y, F, J, s);
+            Op::linearise(fixed, y, F, J, s);
             conditioning = lu_solve(J, F);
           }
-          const Standing is = standing(x, y, conditioning, known);
+          const Standing is = standing(fixed, x, y, conditioning, known);
           note_singular(is, begin + at, count - at, failed);
           for (int j = 0; j < width && at + j < count; ++j) flags[begin + at + j] = lane(is.regular, j);
         });

@@ -1,147 +1,135 @@
-// Damped Newton on a pack of points at once.
+// The iteration of a pack of points: Newton's method, or Chebyshev's where F'' costs little.
 //
-// At the base point y_b, with F = F(y_b) and J = F_y(y_b), the step is d = -J^-1 F. The trial y = y_b + d becomes the base if
-// it lowers the merit  m(y) = sum_i (F_i(y) / s_i)^2,  s_i the size of the terms of F_i at the base; for systems also if it
-// shortens the Newton step, which does not depend on how the equations are scaled (Deuflhard, Newton Methods for Nonlinear
-// Problems, 2004, section 3.3). Otherwise, and where F is not finite, the step is cut: to a quarter, or to 1/64 after a wild miss. Evaluating the trial
-// gives J there as well, so a step that succeeds costs one evaluation.
-//
-// A lane has converged when |F_i| <= tol * s_i for all i. The step that follows from that evaluation is already known and is
-// taken too: it costs nothing and leaves only the rounding error of F.
+// Nearly every point needs the same few steps, which are known beforehand; they are taken without a look at what they achieve.
+// From then on each evaluation is looked at, until F is small or foretold to be.
 #ifndef OPGEN_NEWTON_H
 #define OPGEN_NEWTON_H
 
-#include <opgen/lu.h>
+#include <opgen/damped.h>
 
 namespace opgen {
 
-// A pack leaves its stubborn lanes to the safeguarded solver after this many evaluations.
-constexpr int64_t pack_iterations = 12;
-
+// The steps of an iteration from where F, J and, for a curved one, c = F'' are known.
 template <class R, int k>
-struct Iterate {
-  R y[k];                           // the root where `converged`, else the best point found
-  typename Traits<R>::Bool converged;
-  R iterations;                     // evaluations after the first
-  R residual;                       // |F| at the last evaluation, the 2-norm for systems
+struct Step {
+  R d[k];        // where to go
+  R newton[k];   // Newton's own step, -J^-1 F
+  R remainder;   // half of what is left of F after the step
 };
 
-// The point base + step, kept inside [lo, hi]. An open end is at zero, where the unknown would lose the sign that its symbol
-// promises: a step past it is taken in the logarithm instead, base * exp(step / base), which agrees with it to first order.
-template <class R>
-__attribute__((noinline, cold)) R logarithmic_step(R base, R step) { return base * exp(step / base); }
-
-template <class Op, class R>
-OPGEN_INLINE R inside(int i, const R& base, const R& step, const R& lo, const R& hi) {
-  const R y = base + step;
-  if constexpr (!Op::bounded) {
-    return y;
-  } else if (Op::open[i]) {
-    const auto leaves = (y <= lo) | (y >= hi);
-    if (__builtin_expect(any(leaves), 0)) return select(leaves, logarithmic_step(base, step), y);
-    return y;
+template <class Op, class R, int k>
+OPGEN_INLINE Step<R, k> step_of(const R (&F)[k], R (&J)[k][k], [[maybe_unused]] const R& c) {
+  Step<R, k> step;
+  if constexpr (Op::curved) {
+    // Chebyshev's: F + J d + c d^2 / 2 vanishes up to third order for d = n - c n^2 / (2 J), n Newton's step.
+    const R inverse = -1.0 / J[0][0];
+    step.newton[0] = F[0] * inverse;
+    const R bend = 0.5 * c * step.newton[0] * inverse;
+    step.d[0] = step.newton[0] + step.newton[0] * select(abs(bend) <= 0.25, bend, 0.0);
+    step.remainder = bend * bend;
   } else {
-    const R above = select(y < lo, lo, y);
-    return select(above > hi, hi, above);
+    OPGEN_UNROLL for (int i = 0; i < k; ++i) step.newton[i] = -F[i];
+    lu_solve(J, step.newton);
+    OPGEN_UNROLL for (int i = 0; i < k; ++i) step.d[i] = step.newton[i];
   }
+  return step;
 }
 
-// The last step is taken only where it is the small correction that it should be.
-template <class R>
-OPGEN_INLINE R correction(const R& y, const R& step) {
-  return select(abs(step) <= 1e-6 * abs(y), step, 0.0);
-}
-
+// The iteration of one pack of points.
 template <class Op, class R>
-OPGEN_INLINE Iterate<R, Op::unknowns> newton(const typename Op::template Prologue<R>& fixed,
-                                             const R (&start)[Op::unknowns], const R* lo, const R* hi, double tol,
-                                             int64_t max_iterations) {
-  constexpr int k = Op::unknowns;
-  using Bool = typename Traits<R>::Bool;
-  Iterate<R, k> result;
-  result.converged = none<R>();
-  result.iterations = result.residual = R(0.0);
-  R base[k], y[k], step[k], weight[k];
-  OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-    result.y[i] = base[i] = y[i] = start[i];
-    step[i] = weight[i] = R(0.0);
-  }
-  R merit = R(infinity), norm = R(infinity), length = R(infinity);
-  int64_t iteration = 0;
-  for (;; ++iteration) {
-    R F[k], J[k][k], s[k], d[k];
-    Op::linearise(fixed, y, F, J, s);
+struct Iteration {
+  static constexpr int k = Op::unknowns;
+  typename Op::template Prologue<R> fixed;
+  R start[k], lo[k], hi[k];
+  R y[k], weight[k];
+  R merit;  // |F| where the step to y began
 
-    // A residual that has overflowed is as large as its terms, not small beside them.
-    Bool converged = (abs(F[0]) <= tol * s[0]) & (s[0] < infinity);
-    OPGEN_UNROLL for (int i = 1; i < k; ++i) converged = converged & (abs(F[i]) <= tol * s[i]) & (s[i] < infinity);
-    if constexpr (Op::bounded) {  // an open end is no root, even if all terms underflow there
-      OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-        if (Op::open[i]) converged = converged & (y[i] != 0.0);
-      }
-    }
-    OPGEN_UNROLL for (int i = 0; i < k; ++i) d[i] = -F[i];
-    lu_solve(J, d);
-
-    R trial_merit, trial_norm, trial_length = R(0.0);
-    if constexpr (k == 1) {
-      trial_merit = trial_norm = abs(F[0]);
-    } else {
-      trial_merit = trial_norm = R(0.0);
-      OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-        if (iteration == 0) weight[i] = 1.0 / (s[i] + 1e-300);
-        trial_norm = trial_norm + F[i] * F[i];
-        trial_merit = trial_merit + (F[i] * weight[i]) * (F[i] * weight[i]);
-        const R scaled = d[i] / (abs(y[i]) + abs(d[i]) + 1e-300);
-        trial_length = trial_length + scaled * scaled;
-      }
-    }
-
-    const Bool fresh = converged & !result.converged;
-    if (any(fresh)) {
-      OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-        const R last = inside<Op>(i, y[i], correction(y[i], d[i]), lo[i], hi[i]);
-        result.y[i] = select(fresh, last, result.y[i]);
-      }
-      result.residual = select(fresh, trial_norm, result.residual);
-      result.iterations = select(fresh, R(static_cast<double>(iteration)), result.iterations);
-      result.converged = result.converged | fresh;
-      if (all(result.converged)) break;
-    }
-
-    Bool lower = trial_merit < merit;
-    if constexpr (k > 1) {
-      lower = (lower & finite(trial_length)) | (trial_length < 0.8 * length);
-      length = select(lower, trial_length, length);
-      norm = select(lower, trial_norm, norm);
-      // The merit of a new base is in its own weights.
-      R own = R(0.0);
-      OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-        weight[i] = select(lower, 1.0 / (s[i] + 1e-300), weight[i]);
-        own = own + (F[i] * weight[i]) * (F[i] * weight[i]);
-      }
-      merit = select(lower, own, merit);
-    } else {
-      merit = select(lower, trial_merit, merit);
-    }
-    OPGEN_UNROLL for (int i = 0; i < k; ++i) base[i] = select(lower, y[i], base[i]);
-    if (iteration >= max_iterations) break;
-    const R cut = select(trial_merit < 16.0 * merit, R(0.25), R(1.0 / 64));  // NaN is as bad as it gets
+  OPGEN_INLINE void begin() {
+    merit = R(infinity);
     OPGEN_UNROLL for (int i = 0; i < k; ++i) {
-      step[i] = select(lower, d[i], cut * step[i]);
-      y[i] = inside<Op>(i, base[i], step[i], lo[i], hi[i]);
+      y[i] = start[i];
+      weight[i] = R(0.0);
     }
   }
-  if (!all(result.converged)) {
-    R reached = merit;
-    if constexpr (k > 1) reached = norm;
-    OPGEN_UNROLL for (int i = 0; i < k; ++i) result.y[i] = select(result.converged, result.y[i], base[i]);
-    result.iterations = select(result.converged, result.iterations, R(static_cast<double>(iteration)));
-    result.residual = select(result.converged, result.residual, reached);
+
+  // How large F is; the weights are those of the start.
+  OPGEN_INLINE R size_of(const R (&F)[k], const R (&s)[k], bool first) {
+    if constexpr (k == 1) return abs(F[0]);
+    R size = R(0.0);
+    OPGEN_UNROLL for (int i = 0; i < k; ++i) {
+      if (first) weight[i] = 1.0 / (s[i] + 1e-300);
+      size = size + (F[i] * weight[i]) * (F[i] * weight[i]);
+    }
+    return size;
   }
-  if constexpr (k > 1) result.residual = sqrt(result.residual);
-  return result;
-}
+
+  OPGEN_INLINE void go(const R (&d)[k]) {
+    OPGEN_UNROLL for (int i = 0; i < k; ++i) y[i] = inside<Op>(i, y[i], d[i], lo[i], hi[i]);
+  }
+
+  // A step without a look at what it achieves, which would double its cost: for steps that nearly every point needs.
+  OPGEN_INLINE void step(bool first) {
+    R F[k], J[k][k], s[k], c;
+    Op::expand(fixed, y, F, J, s, &c);
+    if (first) merit = size_of(F, s, true);
+    go(step_of<Op>(F, J, c).d);
+  }
+
+  // Newton, or Chebyshev's method where F'' is cheap, as long as every step lowers |F| in every lane, which is nearly always so;
+  // else damped Newton from the start again.
+  //
+  // With F'' the last evaluation is spared: once the step is so short that its cube is nothing, and F after it, foretold to third
+  // order, is far below the tolerance, it is taken and done with.
+  OPGEN_INLINE Iterate<R, k> solve(double tol, int64_t iteration, int64_t max_iterations) {
+    Iterate<R, k> result;
+    result.converged = none<R>();
+    result.iterations = result.residual = R(0.0);
+    OPGEN_UNROLL for (int i = 0; i < k; ++i) result.y[i] = y[i];
+    for (bool first = iteration == 0;; ++iteration, first = false) {
+      R F[k], J[k][k], s[k], c;
+      Op::expand(fixed, y, F, J, s, &c);
+      const R size = size_of(F, s, first);
+      auto done = is_root<Op>(y, F, s, tol);
+      auto next = step_of<Op>(F, J, c);
+      const auto lower = size < merit;
+      R last[k];
+      if constexpr (Op::curved) {
+        const auto brief = abs(next.newton[0]) <= short_step<R> * abs(y[0]);
+        done = done | (lower & brief & (8.0 * size * next.remainder <= tol * s[0]) & (s[0] < infinity));
+        last[0] = select(brief, next.d[0], 0.0);
+      } else {
+        OPGEN_UNROLL for (int i = 0; i < k; ++i) last[i] = correction(y[i], next.d[i]);
+      }
+      const auto fresh = done & !result.converged;
+      if (any(fresh)) {
+        OPGEN_UNROLL for (int i = 0; i < k; ++i) {
+          result.y[i] = select(fresh, inside<Op>(i, y[i], last[i], lo[i], hi[i]), result.y[i]);
+        }
+        if constexpr (sizeof(typename Traits<R>::Element) == sizeof(float)) {
+          result.sound = result.sound | (fresh & (s[0] <= 4.0 * abs(J[0][0] * y[0])));
+        }
+        result.residual = select(fresh, size, result.residual);
+        result.iterations = select(fresh, R(static_cast<double>(iteration)), result.iterations);
+        result.converged = result.converged | fresh;
+        if (all(result.converged)) break;
+      }
+      if (iteration >= max_iterations || !all(lower | result.converged)) break;
+      merit = size;
+      go(next.d);
+    }
+    if (__builtin_expect(!all(result.converged), 0)) again(result, tol, max_iterations);
+    return result;
+  }
+
+ private:
+  __attribute__((noinline, cold)) void again(Iterate<R, k>& result, double tol, int64_t max_iterations) const {
+    const Iterate<R, k> slow = damped<Op, R>(fixed, start, lo, hi, tol, max_iterations);
+    for (int i = 0; i < k; ++i) result.y[i] = select(result.converged, result.y[i], slow.y[i]);
+    result.iterations = select(result.converged, result.iterations, slow.iterations);
+    result.residual = select(result.converged, result.residual, slow.residual);
+    result.converged = result.converged | slow.converged;
+  }
+};
 
 }  // namespace opgen
 #endif

@@ -7,12 +7,19 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define OPGEN_MASK_REGISTERS 1
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #define OPGEN_UNROLL _Pragma("GCC unroll 8")
 #define OPGEN_INLINE inline __attribute__((always_inline))
 
 namespace opgen {
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#if defined(OPGEN_MASK_REGISTERS)
 constexpr int lanes = 8;
 #elif defined(__AVX__)
 constexpr int lanes = 4;
@@ -23,157 +30,227 @@ constexpr int lanes = 2;
 typedef double Vec __attribute__((vector_size(8 * lanes)));
 typedef int64_t Bits __attribute__((vector_size(8 * lanes)));
 
-// All ones where true, all zeros where false.
-template <int N>
-struct Mask {
-  Bits v[N];
+// One register of numbers of type T, the integers of its size, and what a comparison of two gives: a bit for each lane
+// where the machine has registers for masks, else all ones or all zeros in the lane.
+template <class T>
+struct Register;
+template <>
+struct Register<double> {
+  static constexpr int lanes = opgen::lanes;
+  typedef Vec Value;
+  typedef opgen::Bits Bits;
+#ifdef OPGEN_MASK_REGISTERS
+  typedef uint8_t Mask;
+#else
+  typedef Bits Mask;
+#endif
+};
+template <>
+struct Register<float> {
+  static constexpr int lanes = 2 * opgen::lanes;
+  typedef float Value __attribute__((vector_size(8 * opgen::lanes)));
+  typedef int32_t Bits __attribute__((vector_size(8 * opgen::lanes)));
+#ifdef OPGEN_MASK_REGISTERS
+  typedef uint16_t Mask;
+#else
+  typedef Bits Mask;
+#endif
 };
 
-// N registers: independent chains of arithmetic hide the latency of divisions and of the Newton recurrence.
-template <int N>
+#ifdef OPGEN_MASK_REGISTERS
+#define OPGEN_COMPARE(name, op, predicate) \
+  OPGEN_INLINE uint8_t name(Register<double>::Value a, Register<double>::Value b) { \
+    return _mm512_cmp_pd_mask(a, b, predicate); \
+  } \
+  OPGEN_INLINE uint16_t name(Register<float>::Value a, Register<float>::Value b) { \
+    return _mm512_cmp_ps_mask(a, b, predicate); \
+  }
+OPGEN_INLINE Register<double>::Value blend(uint8_t m, Register<double>::Value a, Register<double>::Value b) {
+  return _mm512_mask_blend_pd(m, b, a);
+}
+OPGEN_INLINE Register<float>::Value blend(uint16_t m, Register<float>::Value a, Register<float>::Value b) {
+  return _mm512_mask_blend_ps(m, b, a);
+}
+#else
+#define OPGEN_COMPARE(name, op, predicate) \
+  OPGEN_INLINE Register<double>::Bits name(Register<double>::Value a, Register<double>::Value b) { \
+    return a op b; \
+  } \
+  OPGEN_INLINE Register<float>::Bits name(Register<float>::Value a, Register<float>::Value b) { return a op b; }
+template <class M, class V>
+OPGEN_INLINE V blend(M m, V a, V b) {
+  return m ? a : b;
+}
+#endif
+OPGEN_COMPARE(is_less, <, _CMP_LT_OQ)
+OPGEN_COMPARE(is_at_most, <=, _CMP_LE_OQ)
+OPGEN_COMPARE(is_greater, >, _CMP_GT_OQ)
+OPGEN_COMPARE(is_at_least, >=, _CMP_GE_OQ)
+OPGEN_COMPARE(is_equal, ==, _CMP_EQ_OQ)
+OPGEN_COMPARE(is_unequal, !=, _CMP_NEQ_UQ)
+#undef OPGEN_COMPARE
+
+template <class T = double>
+struct Mask {
+  typename Register<T>::Mask v;
+};
+
+// One register of points.
+template <class T = double>
 struct Pack {
-  static constexpr int size = N * lanes;
-  Vec v[N];
+  static constexpr int size = Register<T>::lanes;
+  typename Register<T>::Value v;
 
   Pack() = default;
   OPGEN_INLINE Pack(double a) {
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) v[i] = Vec{} + a;
+    v = typename Register<T>::Value{} + static_cast<T>(a);
   }
-  OPGEN_INLINE static Pack load(const double* p) {
+  OPGEN_INLINE static Pack load(const T* p) {
     Pack r;
     std::memcpy(&r.v, p, sizeof r.v);
     return r;
   }
-  OPGEN_INLINE void store(double* p) const { std::memcpy(p, &v, sizeof v); }
+  OPGEN_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof v); }
 };
 
 // One point is a pack of one lane.
 template <class R>
 struct Traits {
   using Bool = bool;
+  using Element = double;
   static constexpr int size = 1;
   OPGEN_INLINE static double load(const double* p) { return *p; }
   OPGEN_INLINE static void store(double a, double* p) { *p = a; }
 };
-template <int N>
-struct Traits<Pack<N>> {
-  using Bool = Mask<N>;
-  static constexpr int size = Pack<N>::size;
-  OPGEN_INLINE static Pack<N> load(const double* p) { return Pack<N>::load(p); }
-  OPGEN_INLINE static void store(const Pack<N>& a, double* p) { a.store(p); }
+template <class T>
+struct Traits<Pack<T>> {
+  using Bool = Mask<T>;
+  using Element = T;
+  static constexpr int size = Pack<T>::size;
+  OPGEN_INLINE static Pack<T> load(const T* p) { return Pack<T>::load(p); }
+  OPGEN_INLINE static void store(const Pack<T>& a, T* p) { a.store(p); }
 };
 
-#define OPGEN_ARITHMETIC(op)                                                                    \
-  template <int N>                                                                              \
-  OPGEN_INLINE Pack<N> operator op(const Pack<N>& a, const Pack<N>& b) {                        \
-    Pack<N> r;                                                                                  \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] op b.v[i];                                      \
-    return r;                                                                                   \
-  }                                                                                             \
-  template <int N>                                                                              \
-  OPGEN_INLINE Pack<N> operator op(double a, const Pack<N>& b) { return Pack<N>(a) op b; }      \
-  template <int N>                                                                              \
-  OPGEN_INLINE Pack<N> operator op(const Pack<N>& a, double b) { return a op Pack<N>(b); }
-OPGEN_ARITHMETIC(+)
-OPGEN_ARITHMETIC(-)
-OPGEN_ARITHMETIC(*)
-OPGEN_ARITHMETIC(/)
-#undef OPGEN_ARITHMETIC
+#define OPGEN_BINARY(result, name, apply) \
+  template <class T> \
+  OPGEN_INLINE result<T> name(const Pack<T>& a, const Pack<T>& b) { \
+    result<T> r; \
+    r.v = apply; \
+    return r; \
+  } \
+  template <class T> \
+  OPGEN_INLINE result<T> name(double a, const Pack<T>& b) { return name(Pack<T>(a), b); } \
+  template <class T> \
+  OPGEN_INLINE result<T> name(const Pack<T>& a, double b) { return name(a, Pack<T>(b)); }
+OPGEN_BINARY(Pack, operator+, a.v + b.v)
+OPGEN_BINARY(Pack, operator-, a.v - b.v)
+OPGEN_BINARY(Pack, operator*, a.v * b.v)
+OPGEN_BINARY(Pack, operator/, a.v / b.v)
+OPGEN_BINARY(Mask, operator<, is_less(a.v, b.v))
+OPGEN_BINARY(Mask, operator<=, is_at_most(a.v, b.v))
+OPGEN_BINARY(Mask, operator>, is_greater(a.v, b.v))
+OPGEN_BINARY(Mask, operator>=, is_at_least(a.v, b.v))
+OPGEN_BINARY(Mask, operator==, is_equal(a.v, b.v))
+OPGEN_BINARY(Mask, operator!=, is_unequal(a.v, b.v))
+#undef OPGEN_BINARY
 
-#define OPGEN_COMPARISON(op)                                                                    \
-  template <int N>                                                                              \
-  OPGEN_INLINE Mask<N> operator op(const Pack<N>& a, const Pack<N>& b) {                        \
-    Mask<N> r;                                                                                  \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] op b.v[i];                                      \
-    return r;                                                                                   \
-  }                                                                                             \
-  template <int N>                                                                              \
-  OPGEN_INLINE Mask<N> operator op(double a, const Pack<N>& b) { return Pack<N>(a) op b; }      \
-  template <int N>                                                                              \
-  OPGEN_INLINE Mask<N> operator op(const Pack<N>& a, double b) { return a op Pack<N>(b); }
-OPGEN_COMPARISON(<)
-OPGEN_COMPARISON(<=)
-OPGEN_COMPARISON(>)
-OPGEN_COMPARISON(>=)
-OPGEN_COMPARISON(==)
-OPGEN_COMPARISON(!=)
-#undef OPGEN_COMPARISON
-
-template <int N>
-OPGEN_INLINE Pack<N> operator-(const Pack<N>& a) {
-  Pack<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = -a.v[i];
+template <class T>
+OPGEN_INLINE Pack<T> operator-(const Pack<T>& a) {
+  Pack<T> r;
+  r.v = -a.v;
   return r;
 }
 
 // `&`, `|` and `!` work on masks as they do on bool.
-template <int N>
-OPGEN_INLINE Mask<N> operator&(const Mask<N>& a, const Mask<N>& b) {
-  Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] & b.v[i];
+template <class T>
+OPGEN_INLINE Mask<T> operator&(const Mask<T>& a, const Mask<T>& b) {
+  Mask<T> r;
+  r.v = a.v & b.v;
   return r;
 }
-template <int N>
-OPGEN_INLINE Mask<N> operator|(const Mask<N>& a, const Mask<N>& b) {
-  Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] | b.v[i];
+template <class T>
+OPGEN_INLINE Mask<T> operator|(const Mask<T>& a, const Mask<T>& b) {
+  Mask<T> r;
+  r.v = a.v | b.v;
   return r;
 }
-template <int N>
-OPGEN_INLINE Mask<N> operator!(const Mask<N>& a) {
-  Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = ~a.v[i];
+template <class T>
+OPGEN_INLINE Mask<T> operator!(const Mask<T>& a) {
+  Mask<T> r;
+  r.v = static_cast<typename Register<T>::Mask>(~a.v);
   return r;
 }
 
-OPGEN_INLINE bool all(bool m) { return m; }
-OPGEN_INLINE bool any(bool m) { return m; }
-template <int N>
-OPGEN_INLINE bool any(const Mask<N>& m) {
-  Bits b = m.v[0];
-  for (int i = 1; i < N; ++i) b |= m.v[i];
+OPGEN_INLINE bool any_bit(const Bits& b) {
   int64_t r = 0;
   for (int j = 0; j < lanes; ++j) r |= b[j];
   return r != 0;
 }
-template <int N>
-OPGEN_INLINE bool all(const Mask<N>& m) { return !any(!m); }
+OPGEN_INLINE bool all(bool m) { return m; }
+OPGEN_INLINE bool any(bool m) { return m; }
+template <class T>
+OPGEN_INLINE bool any(const Mask<T>& m) {
+#if defined(OPGEN_MASK_REGISTERS)
+  return m.v != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_pd((__m256d)m.v) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_pd((__m128d)m.v) != 0;
+#else
+  return any_bit((Bits)m.v);
+#endif
+}
+template <class T>
+OPGEN_INLINE bool all(const Mask<T>& m) { return !any(!m); }
 
 OPGEN_INLINE bool lane(bool m, int) { return m; }
 OPGEN_INLINE double lane(double a, int) { return a; }
-template <int N>
-OPGEN_INLINE bool lane(const Mask<N>& m, int i) { return m.v[i / lanes][i % lanes] != 0; }
-template <int N>
-OPGEN_INLINE double lane(const Pack<N>& a, int i) { return a.v[i / lanes][i % lanes]; }
-
+template <class T>
+OPGEN_INLINE T lane(const Pack<T>& a, int i) { return a.v[i]; }
 OPGEN_INLINE void set_lane(double& a, int, double value) { a = value; }
-template <int N>
-OPGEN_INLINE void set_lane(Pack<N>& a, int i, double value) { a.v[i / lanes][i % lanes] = value; }
 OPGEN_INLINE void set_lane(bool& m, int, bool value) { m = value; }
-template <int N>
-OPGEN_INLINE void set_lane(Mask<N>& m, int i, bool value) { m.v[i / lanes][i % lanes] = -int64_t(value); }
+template <class T>
+OPGEN_INLINE void set_lane(Pack<T>& a, int i, double value) {
+  a.v[i] = static_cast<T>(value);
+}
+template <class T>
+OPGEN_INLINE bool lane(const Mask<T>& m, int i) {
+#ifdef OPGEN_MASK_REGISTERS
+  return m.v >> i & 1;
+#else
+  return m.v[i] != 0;
+#endif
+}
+template <class T>
+OPGEN_INLINE void set_lane(Mask<T>& m, int i, bool value) {
+#ifdef OPGEN_MASK_REGISTERS
+  m.v = static_cast<typename Register<T>::Mask>((m.v & ~(1 << i)) | value << i);
+#else
+  m.v[i] = -static_cast<int>(value);
+#endif
+}
 
 OPGEN_INLINE double select(bool m, double a, double b) { return m ? a : b; }
-template <int N>
-OPGEN_INLINE Pack<N> select(const Mask<N>& m, const Pack<N>& a, const Pack<N>& b) {
-  Pack<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = m.v[i] ? a.v[i] : b.v[i];
+template <class T>
+OPGEN_INLINE Pack<T> select(const Mask<T>& m, const Pack<T>& a, const Pack<T>& b) {
+  Pack<T> r;
+  r.v = blend(m.v, a.v, b.v);
   return r;
 }
-template <int N>
-OPGEN_INLINE Pack<N> select(const Mask<N>& m, const Pack<N>& a, double b) { return select(m, a, Pack<N>(b)); }
-template <int N>
-OPGEN_INLINE Pack<N> select(const Mask<N>& m, double a, const Pack<N>& b) { return select(m, Pack<N>(a), b); }
-template <int N>
-OPGEN_INLINE Pack<N> select(const Mask<N>& m, double a, double b) { return select(m, Pack<N>(a), Pack<N>(b)); }
+template <class T>
+OPGEN_INLINE Pack<T> select(const Mask<T>& m, const Pack<T>& a, double b) { return select(m, a, Pack<T>(b)); }
+template <class T>
+OPGEN_INLINE Pack<T> select(const Mask<T>& m, double a, const Pack<T>& b) { return select(m, Pack<T>(a), b); }
+template <class T>
+OPGEN_INLINE Pack<T> select(const Mask<T>& m, double a, double b) { return select(m, Pack<T>(a), Pack<T>(b)); }
 
 // A condition on numbers alone is a bool: it chooses for all lanes.
-template <int N>
-OPGEN_INLINE Pack<N> select(bool m, const Pack<N>& a, const Pack<N>& b) { return m ? a : b; }
-template <int N>
-OPGEN_INLINE Pack<N> select(bool m, const Pack<N>& a, double b) { return m ? a : Pack<N>(b); }
-template <int N>
-OPGEN_INLINE Pack<N> select(bool m, double a, const Pack<N>& b) { return m ? Pack<N>(a) : b; }
+template <class T>
+OPGEN_INLINE Pack<T> select(bool m, const Pack<T>& a, const Pack<T>& b) { return m ? a : b; }
+template <class T>
+OPGEN_INLINE Pack<T> select(bool m, const Pack<T>& a, double b) { return m ? a : Pack<T>(b); }
+template <class T>
+OPGEN_INLINE Pack<T> select(bool m, double a, const Pack<T>& b) { return m ? Pack<T>(a) : b; }
 
 template <class R>
 OPGEN_INLINE typename Traits<R>::Bool none() { return R(0.0) != R(0.0); }

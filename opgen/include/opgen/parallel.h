@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -29,8 +31,32 @@ class __attribute__((visibility("default"))) PoolV1 {  // a new name whenever it
       const int n = atoi(text);
       if (n > 0) return n;
     }
+    if (const cpu_set_t* set = unbound()) return CPU_COUNT(set);
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  }
+
+  // With OMP_PROC_BIND, as PyTorch users set it, OpenMP ties the caller's thread to one processor, and threads that it makes
+  // inherit that. Then: the processors that a thread may be put on; else null.
+  static const cpu_set_t* unbound() {
+    static const struct Found {
+      cpu_set_t set;
+      bool bound = false;
+      Found() {
+        const char* const bind = getenv("OMP_PROC_BIND");
+        if ((!bind || strcasecmp(bind, "false") == 0) && !getenv("GOMP_CPU_AFFINITY") && !getenv("KMP_AFFINITY")) return;
+        pthread_t thread;
+        if (pthread_create(&thread, nullptr, &Found::look, this) == 0) pthread_join(thread, nullptr);
+      }
+      static void* look(void* self) {
+        Found& found = *static_cast<Found*>(self);
+        memset(&found.set, 0xff, sizeof found.set);
+        found.bound = sched_setaffinity(0, sizeof found.set, &found.set) == 0 &&
+                      sched_getaffinity(0, sizeof found.set, &found.set) == 0;
+        return nullptr;
+      }
+    } found;
+    return found.bound ? &found.set : nullptr;
   }
 
   // Runs task(context, i) for i in [0, count), on at most `threads` threads, the caller's among them. A second caller that
@@ -88,6 +114,7 @@ class __attribute__((visibility("default"))) PoolV1 {  // a new name whenever it
 
   static void* work(void* self) {
     PoolV1& pool = *static_cast<PoolV1*>(self);
+    if (const cpu_set_t* set = unbound()) sched_setaffinity(0, sizeof *set, set);
     uint64_t seen = 0;
     pthread_mutex_lock(&pool.mutex_);
     for (;;) {

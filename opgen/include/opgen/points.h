@@ -50,6 +50,9 @@ struct Grid {
     return false;
   }
 
+  // Whether operand `a` lies point after point.
+  bool contiguous(int a) const { return rank == 1 && strides[a][0] == 1; }
+
   // One more than the largest offset that operand `a` reaches.
   int64_t extent(int a) const {
     int64_t last = 0;
@@ -86,20 +89,25 @@ struct Grid {
 };
 
 template <class T>
-void read_run(const T* from, int64_t stride, int64_t n, double* to) {
+constexpr bool is_dtype(int dtype) {
+  return (dtype == OPGEN_FLOAT32) == (sizeof(T) == sizeof(float));
+}
+
+template <class T, class To>
+void read_run(const T* from, int64_t stride, int64_t n, To* to) {
   if (stride == 1) {
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
   } else if (stride == 0) {
-    const double value = *from;
+    const To value = static_cast<To>(*from);
     for (int64_t i = 0; i < n; ++i) to[i] = value;
   } else {
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i * stride];
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i * stride]);
   }
 }
 
-// Points [begin, begin + count) of operand `a`, as doubles.
-template <class G>
-void gather(const G& grid, int a, int dtype, const void* data, int64_t begin, int64_t count, double* to) {
+// Points [begin, begin + count) of operand `a`, in the precision of `to`.
+template <class G, class To>
+void gather(const G& grid, int a, int dtype, const void* data, int64_t begin, int64_t count, To* to) {
   grid.runs(a, begin, count, [&](int64_t at, int64_t offset, int64_t stride, int64_t n) {
     if (dtype == OPGEN_FLOAT32) {
       read_run(static_cast<const float*>(data) + offset, stride, n, to + at);
@@ -109,8 +117,8 @@ void gather(const G& grid, int a, int dtype, const void* data, int64_t begin, in
   });
 }
 
-template <class T>
-void write_run(const double* from, int64_t stride, int64_t n, T* to) {
+template <class T, class From>
+void write_run(const From* from, int64_t stride, int64_t n, T* to) {
   if (stride == 1) {
     for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i]);
   } else {
@@ -118,8 +126,8 @@ void write_run(const double* from, int64_t stride, int64_t n, T* to) {
   }
 }
 
-template <class G>
-void scatter(const G& grid, int a, int dtype, void* data, int64_t begin, int64_t count, const double* from) {
+template <class G, class From>
+void scatter(const G& grid, int a, int dtype, void* data, int64_t begin, int64_t count, const From* from) {
   grid.runs(a, begin, count, [&](int64_t at, int64_t offset, int64_t stride, int64_t n) {
     if (dtype == OPGEN_FLOAT32) {
       write_run(from + at, stride, n, static_cast<float*>(data) + offset);

@@ -1,8 +1,9 @@
-// The entry points of a kernel whose operator acts on every point alone. `Op` is the generated class: its formulas, and
-// constants that say which of them there are.
+// What the loops over points of an operator that acts on every point alone have in common. `Op` is the generated class: its
+// formulas, and constants that say which of them there are.
 #ifndef OPGEN_POINTWISE_H
 #define OPGEN_POINTWISE_H
 
+#include <opgen/pages.h>
 #include <opgen/parallel.h>
 #include <opgen/points.h>
 #include <opgen/safeguard.h>
@@ -19,7 +20,8 @@ constexpr int64_t slice_points = 8192;
 constexpr int64_t max_slices = 64;
 // One step solves a linear system; a second takes off what rounding has left.
 constexpr int64_t linear_iterations = 2;
-constexpr double default_tolerance = 16 * epsilon;
+template <class T = double>
+constexpr double default_tolerance = 16 * (sizeof(T) == sizeof(float) ? 1.1920928955078125e-7 : epsilon);
 
 // The points of one call, cut into slices of whole blocks.
 struct Slices {
@@ -43,6 +45,7 @@ Failure for_blocks(const Slices& slices, int threads, Body&& body) {
     for (int64_t begin = slice * slices.size; begin < end; begin += block) {
       body(slice, begin, end - begin < block ? end - begin : static_cast<int64_t>(block), mine);
     }
+    finish_streams();
     if (mine.count > 0) {
       pthread_mutex_lock(&mutex);
       failure.merge(mine);
@@ -59,26 +62,83 @@ inline int bad_call(opgen_report* report, const char* name, const char* what) {
   return OPGEN_BAD_CALL;
 }
 
-// Operands of a block, one row of doubles each. Rows past the last point repeat it: every lane computes something sensible.
-template <int rows>
+// Operands of a block, one row each: where they lie if they lie there as they are needed, else a copy. Rows past the last point
+// repeat it: every lane computes something sensible.
+template <int rows, class T = double>
 struct Rows {
-  alignas(64) double row[rows > 0 ? rows : 1][block];
+  const T* row[rows > 0 ? rows : 1];
+  alignas(64) T own[rows > 0 ? rows : 1][block];
+
   template <class G>
   void read(const G& grid, int first, int dtype, const opgen_array* const* arrays, int64_t begin, int64_t count) {
     for (int a = 0; a < rows; ++a) {
-      if (!arrays[first + a] || !arrays[first + a]->data) {
-        memset(row[a], 0, sizeof row[a]);
-        continue;
+      const opgen_array* const array = arrays[first + a];
+      row[a] = own[a];
+      if (!array || !array->data) {
+        memset(own[a], 0, sizeof own[a]);
+      } else if (count == block && grid.contiguous(first + a) && is_dtype<T>(dtype)) {
+        row[a] = static_cast<const T*>(array->data) + begin;
+      } else {
+        gather(grid, first + a, dtype, array->data, begin, count, own[a]);
+        for (int64_t i = count; i < block; ++i) own[a][i] = own[a][count - 1];
       }
-      gather(grid, first + a, dtype, arrays[first + a]->data, begin, count, row[a]);
-      for (int64_t i = count; i < block; ++i) row[a][i] = row[a][count - 1];
+    }
+  }
+};
+
+// Which outputs of a call are written past the cache.
+template <int rows>
+struct Streams {
+  bool past[rows > 0 ? rows : 1] = {};
+
+  // Looks at the outputs of a call before the first is written.
+  template <class G>
+  Streams(const G& grid, int first, int dtype, const opgen_array* const* arrays) {
+    const size_t bytes = static_cast<size_t>(grid.total) * (dtype == OPGEN_FLOAT32 ? 4 : 8);
+    for (int a = 0; a < rows; ++a) {
+      const opgen_array* const array = arrays[first + a];
+      if (!array || !array->data || !grid.contiguous(first + a)) continue;
+      ask_for_large_pages(array->data, bytes);
+      past[a] = can_stream && bytes >= streamed && reinterpret_cast<uintptr_t>(array->data) % 64 == 0;
+    }
+  }
+};
+
+// Results of a block, one row each, written where they belong, or copied there by `write`.
+template <int rows, class T = double>
+struct Results {
+  T* row[rows > 0 ? rows : 1];
+  alignas(64) T own[rows > 0 ? rows : 1][block];
+  const Streams<rows>& streams;
+
+  explicit Results(const Streams<rows>& streams) : streams(streams) {}
+
+  template <class G>
+  void place(const G& grid, int first, int dtype, const opgen_array* const* arrays, int64_t begin, int64_t count) {
+    for (int a = 0; a < rows; ++a) {
+      const opgen_array* const array = arrays[first + a];
+      const bool there = array && array->data && count == block && grid.contiguous(first + a) && is_dtype<T>(dtype);
+      row[a] = there && !streams.past[a] ? static_cast<T*>(array->data) + begin : own[a];
+    }
+  }
+  template <class G>
+  void write(const G& grid, int first, int dtype, const opgen_array* const* arrays, int64_t begin, int64_t count,
+             const bool* skipped = nullptr) const {
+    for (int a = 0; a < rows; ++a) {
+      const opgen_array* const array = arrays[first + a];
+      if ((skipped && skipped[a]) || row[a] != own[a] || !array || !array->data) continue;
+      if (streams.past[a] && count == block && is_dtype<T>(dtype)) {
+        stream<T, block>(own[a], static_cast<T*>(array->data) + begin);
+      } else {
+        scatter(grid, first + a, dtype, array->data, begin, count, own[a]);
+      }
     }
   }
 };
 
 template <class R, int n>
-OPGEN_INLINE void load(const double (*rows)[block], int at, R (&to)[n]) {
-  for (int i = 0; i < n; ++i) to[i] = Traits<R>::load(&rows[i][at]);
+OPGEN_INLINE void load(const typename Traits<R>::Element* const* rows, int at, R (&to)[n]) {
+  for (int i = 0; i < n; ++i) to[i] = Traits<R>::load(rows[i] + at);
 }
 
 template <class R, int n>
@@ -95,168 +155,6 @@ struct Call {
   int used = 0;
   void add(const opgen_array* list, int count) {
     for (int i = 0; i < count; ++i) arrays[used++] = list ? &list[i] : nullptr;
-  }
-};
-
-template <class Op>
-struct Pointwise {
-  static constexpr int n = Op::inputs, k = Op::unknowns, m = Op::auxiliaries;
-  static constexpr int nx = n > 0 ? n : 1, mx = m > 0 ? m : 1;
-  using R = Pack<Op::registers>;
-  static constexpr int width = Traits<R>::size;
-  static_assert(block % width == 0, "a block is whole packs");
-
-  // Solves F(x, y) = 0 at every point, or evaluates y = f(x). Outputs: k unknowns, m auxiliaries, and the residual norm,
-  // which may be absent, as may `iterations` and `converged` (one entry a point, in the order of the points).
-  static int solve(const opgen_points& points, const opgen_array* inputs, const opgen_array* initial,
-                   const opgen_array* outputs, int32_t* iterations, unsigned char* converged,
-                   const opgen_options& options, opgen_report* report) {
-    constexpr int outs = k + m + 1;
-    Call<n + k + outs> call;
-    call.add(inputs, n);
-    call.add(initial, k);
-    call.add(outputs, outs);
-    Grid<n + k + outs> grid;
-    if (!grid.merge(points, call.arrays)) return bad_call(report, Op::name, "more than 32 axes that cannot be merged");
-    const double tol = options.tol > 0 ? std::fmax(options.tol, default_tolerance) : default_tolerance;
-    const int64_t asked = options.max_iterations > 0 ? options.max_iterations : Op::max_iterations;
-    const int64_t limit = Op::linear && asked > linear_iterations ? linear_iterations : asked;
-    const Failure failure = for_blocks(Slices(grid.total, INT64_MAX), options.threads,
-                                       [&](int64_t, int64_t begin, int64_t count, Failure& failed) {
-      Rows<n> x;
-      Rows<k> warm;
-      Rows<outs> out;
-      double iterated[block], good[block];
-      x.read(grid, 0, points.dtype, call.arrays, begin, count);
-      if (initial) warm.read(grid, n, points.dtype, call.arrays, begin, count);
-      for (int at = 0; at < count; at += width) {
-        R in[nx], start[k], result[k + mx], steps, residual;
-        for (int i = 0; i < k; ++i) start[i] = R(0.0);
-        load<R>(x.row, at, in);
-        if (initial) load<R>(warm.row, at, start);
-        const auto ok = solve_pack(in, initial != nullptr, start, tol, limit, result, steps, residual);
-        if (!all(ok)) note_failures(ok, in, steps, residual, begin + at, count - at, failed);
-        for (int i = 0; i < k + m; ++i) {
-          const R value = options.on_failure == OPGEN_KEEP ? result[i] : select(ok, result[i], nan);
-          Traits<R>::store(value, &out.row[i][at]);
-        }
-        Traits<R>::store(residual, &out.row[k + m][at]);
-        if (iterations) Traits<R>::store(steps, &iterated[at]);
-        if (converged) Traits<R>::store(select(ok, R(1.0), R(0.0)), &good[at]);
-      }
-      for (int64_t i = 0; iterations && i < count; ++i) iterations[begin + i] = static_cast<int32_t>(iterated[i]);
-      for (int64_t i = 0; converged && i < count; ++i) converged[begin + i] = good[i] != 0;
-      for (int i = 0; i < outs; ++i) {
-        if (outputs[i].data) scatter(grid, n + k + i, points.dtype, outputs[i].data, begin, count, out.row[i]);
-      }
-    });
-    return conclude<Op>(failure, points, inputs, options, report);
-  }
-
-  // One pack: the roots, and where they are roots.
-  static auto solve_pack(const R (&in)[nx], bool warm, R (&start)[k], double tol, int64_t limit, R (&result)[k + mx],
-                         R& iterations, R& residual) {
-    const auto valid = all_finite(in, n);
-    const auto p = Op::template prologue<R>(in);
-    auto ok = valid;
-    if constexpr (Op::explicit_) {
-      Op::evaluate(p, result);
-      iterations = residual = R(0.0);
-      for (int i = 0; i < k; ++i) ok = ok & finite(result[i]);
-    } else {
-      R guess[k], lo[k], hi[k];
-      Op::guess(p, guess);
-      Op::bounds(p, lo, hi);
-      for (int i = 0; i < k; ++i) {
-        if (warm) guess[i] = select(finite(start[i]), start[i], guess[i]);
-        if constexpr (Op::bounded) {
-          const R low = select(guess[i] < lo[i], lo[i], guess[i]);
-          guess[i] = select(low > hi[i], hi[i], low);
-        }
-      }
-      const int64_t first = limit < pack_iterations ? limit : pack_iterations;
-      auto root = newton<Op>(p, guess, lo, hi, tol, first);
-      ok = ok & root.converged;
-      if (!Op::linear && !all(ok | !valid)) {
-        for (int j = 0; j < width; ++j) {
-          if (!lane(ok, j) && lane(valid, j)) ok = finish(in, guess, tol, limit, j, root, ok);
-        }
-      }
-      for (int i = 0; i < k; ++i) result[i] = root.y[i];
-      iterations = select(valid, root.iterations, R(0.0));
-      residual = select(valid, root.residual, R(nan));
-    }
-    if constexpr (m > 0) {
-      R y[k], a[m];
-      for (int i = 0; i < k; ++i) y[i] = result[i];
-      Op::auxiliary(p, y, a);
-      for (int i = 0; i < m; ++i) result[k + i] = a[i];
-    }
-    return ok;
-  }
-
-  // Hands lane j to the safeguarded solver, from the best point that Newton has found.
-  template <class Root, class Bool>
-  __attribute__((noinline)) static Bool finish(const R (&in)[nx], const R (&guess)[k], double tol, int64_t limit, int j,
-                                               Root& root, Bool ok) {
-    if constexpr (!Op::explicit_) {
-      double x[nx], y[k], lo[k], hi[k];
-      for (int i = 0; i < n; ++i) x[i] = lane(in[i], j);
-      const auto p = Op::template prologue<double>(x);
-      for (int i = 0; i < k; ++i) lo[i] = -infinity, hi[i] = infinity;
-      Op::bounds(p, lo, hi);
-      const bool tried = std::isfinite(lane(root.residual, j));
-      for (int i = 0; i < k; ++i) y[i] = tried ? lane(root.y[i], j) : lane(guess[i], j);
-      const int64_t used = static_cast<int64_t>(lane(root.iterations, j));
-      if (used < limit) {
-        const auto safe = safeguarded<Op>(p, y, lo, hi, tol, limit - used);
-        for (int i = 0; i < k; ++i) set_lane(root.y[i], j, safe.y[i]);
-        set_lane(root.residual, j, safe.residual);
-        set_lane(root.iterations, j, static_cast<double>(used) + safe.iterations);
-        set_lane(ok, j, safe.converged);
-      }
-    }
-    return ok;
-  }
-
-  template <class Bool>
-  __attribute__((noinline)) static void note_failures(const Bool& ok, const R (&in)[nx], const R& iterations,
-                                                      const R& residual, int64_t begin, int64_t count, Failure& failed) {
-    for (int j = 0; j < width && j < count; ++j) {
-      if (lane(ok, j)) continue;
-      bool valid = true;
-      for (int i = 0; i < n; ++i) valid = valid && std::isfinite(lane(in[i], j));
-      const Cause cause = !valid ? Cause::input : Op::explicit_ ? Cause::value : Cause::iterations;
-      failed.add(begin + j, cause, lane(residual, j), static_cast<int64_t>(lane(iterations, j)));
-    }
-  }
-
-  // F(x, y) at every point; y - f(x) for an explicit operator.
-  static int residual(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
-                      const opgen_array* outputs, const opgen_options& options, opgen_report* report) {
-    Call<n + 2 * k> call;
-    call.add(inputs, n);
-    call.add(unknowns, k);
-    call.add(outputs, k);
-    Grid<n + 2 * k> grid;
-    if (!grid.merge(points, call.arrays)) return bad_call(report, Op::name, "more than 32 axes that cannot be merged");
-    for_blocks(Slices(grid.total, INT64_MAX), options.threads, [&](int64_t, int64_t begin, int64_t count, Failure&) {
-      Rows<n + k> xy;
-      Rows<k> out;
-      xy.read(grid, 0, points.dtype, call.arrays, begin, count);
-      for (int at = 0; at < count; at += width) {
-        R in[nx], y[k], F[k];
-        load<R>(xy.row, at, in);
-        load<R>(xy.row + n, at, y);
-        Op::residual(Op::template prologue<R>(in), y, F);
-        for (int i = 0; i < k; ++i) Traits<R>::store(F[i], &out.row[i][at]);
-      }
-      for (int i = 0; i < k; ++i) scatter(grid, n + k + i, points.dtype, outputs[i].data, begin, count, out.row[i]);
-    });
-    report->failed = 0;
-    report->first = -1;
-    report->message[0] = 0;
-    return OPGEN_OK;
   }
 };
 

@@ -50,19 +50,17 @@ int pullback(const char* name, const opgen_points& points, const Call<reads + wr
     sums.memory[i] = static_cast<double*>(calloc(size > 0 ? size : 1, sizeof(double)));
     if (!sums.memory[i]) return bad_call(report, name, "out of memory for the sums of a broadcast gradient");
   }
+  const Streams<writes> streams(grid, reads, points.dtype, call.arrays);
   failure = for_blocks(slices, threads, [&](int64_t slice, int64_t begin, int64_t count, Failure& failed) {
     Rows<reads> in;
-    Rows<writes> out;
+    Results<writes> out(streams);
     in.read(grid, 0, points.dtype, call.arrays, begin, count);
+    out.place(grid, reads, points.dtype, call.arrays, begin, count);
     for (int at = 0; at < count; at += width) body(in.row, out.row, at, begin, count, failed);
     for (int i = 0; i < writes; ++i) {
-      if (!wanted(i)) continue;
-      if (summed[i]) {
-        accumulate(grid, reads + i, sums.memory[i] + slice * sums.extent[i], begin, count, out.row[i]);
-      } else {
-        scatter(grid, reads + i, points.dtype, call.arrays[reads + i]->data, begin, count, out.row[i]);
-      }
+      if (summed[i]) accumulate(grid, reads + i, sums.memory[i] + slice * sums.extent[i], begin, count, out.row[i]);
     }
+    out.write(grid, reads, points.dtype, call.arrays, begin, count, summed);
   });
   for (int i = 0; i < writes; ++i) {
     if (!summed[i]) continue;

@@ -119,7 +119,7 @@ Part whole(const int64_t* sizes) {
 // groups. emit(index, begin, n, out) takes what was computed at positions index[last] + begin, ...
 template <class Op, class N, int groups, int outs, class Compute, class Emit>
 void sweep(const int64_t* sizes, const View* const (&views)[groups], Part part, Compute&& compute, Emit&& emit) {
-  using Real = Pack<1>;
+  using Real = Pack<>;
   constexpr int last = N::loops - 1, reads = N::reads, first = reads + N::plain, slots = first + (groups - 1) * reads;
   int64_t index[max_loops] = {}, stop[max_loops] = {};
   alignas(64) double buffer[slots > 0 ? slots : 1][block];

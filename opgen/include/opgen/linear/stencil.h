@@ -132,7 +132,7 @@ __attribute__((noinline)) void multiply_row(
   for (; at + 4 * lanes <= high; at += 4 * lanes)
     add_terms<Pack<4>, subtract>(terms.data(), constants, terms.size(), b, y, at);
   for (; at + lanes <= high; at += lanes)
-    add_terms<Pack<1>, subtract>(terms.data(), constants, terms.size(), b, y, at);
+    add_terms<Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
   for (; at < high; ++at) add_terms<double, subtract>(terms.data(), constants, terms.size(), b, y, at);
   edge(high, n);
 }

@@ -180,7 +180,7 @@ class Tridiagonal {
       const int64_t at = group * lanes;
       store(ends.p, &p[at]), store(ends.s, &s[at]), store(ends.S, &S[at]), store(ends.c, &c[at]);
       store(ends.z, &z[at]), store(ends.F, &F[at]), store(ends.u, &u[at]);
-      if (any(Mask<1>{{bad}})) failed = true;
+      if (any_bit(bad)) failed = true;
     });
     if (!failed) {
       // x_0 of the next chunk, F - S e + c e_next, in the last row of this one, p e + u x_0 + s e_before = z.
