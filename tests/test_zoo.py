@@ -78,14 +78,16 @@ def test_values_and_gradients_are_mpmaths(species: tuple[Any, ModuleType, Module
 
 
 def test_float32_agrees_with_float64(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
-    """float32 is solved in double inside, so its result is the double one, rounded."""
+    """float32 iterates in float32, and goes on in double where the condition of a root takes digits away."""
     op, _, checks, _ = species
     x = [a.astype(np.float32) for a in draw(checks, 200, seed=2)]
     single, double = op.solve(*x), op.solve(*(a.astype(np.float64) for a in x))
     ok = single.converged & double.converged
     assert ok.mean() > 0.95  # rounding may move an input out of the domain
     for a, b in zip(listed(single.value), listed(double.value), strict=True):
-        np.testing.assert_allclose(a[ok], b[ok].astype(np.float32), rtol=2e-7)
+        close = np.isclose(a[ok], b[ok].astype(np.float32), rtol=6e-7)
+        # Between two basins of attraction the precision decides which of several roots is found.
+        assert close.mean() >= (0.98 if "many_roots" in op.__name__ else 1)
 
 
 def test_residual_pullback_is_the_derivative_of_the_residual(

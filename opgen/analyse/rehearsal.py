@@ -24,8 +24,8 @@ SHORT = (2e-3, 2e-6)
 def rehearse(it: Iteration, inputs: Sequence[sp.Symbol], sample: Sample) -> tuple[int, int]:
     """Count the steps that nearly every point needs before its last, in single and in double precision.
 
-    The kernel takes so many without looking whether they were needed, which halves their cost. Where the sample gives no
-    clue, and wherever the guess is a solution already, that is none.
+    The kernel takes so many without looking whether they were needed, which halves their cost. Where the sample gives
+    no clue, and wherever the guess is a solution already, that is none.
     """
     size = sum(int(e.count_ops()) for e in (*it.residuals, *it.guess))
     if size > TOO_LONG:

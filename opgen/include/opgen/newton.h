@@ -106,7 +106,7 @@ struct Iteration {
           result.y[i] = select(fresh, inside<Op>(i, y[i], last[i], lo[i], hi[i]), result.y[i]);
         }
         if constexpr (sizeof(typename Traits<R>::Element) == sizeof(float)) {
-          result.sound = result.sound | (fresh & (s[0] <= 4.0 * abs(J[0][0] * y[0])));
+          result.sound = result.sound | (fresh & (s[0] <= 2.0 * abs(J[0][0] * y[0])));
         }
         result.residual = select(fresh, size, result.residual);
         result.iterations = select(fresh, R(static_cast<double>(iteration)), result.iterations);
