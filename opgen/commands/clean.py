@@ -22,8 +22,9 @@ _CACHED = (
     "staging/*-*",
     f"locks/{_HEX * 64}",
     f"failed/{_HEX * 16}.log",
+    f"operators/{_HEX * 32}",
 )
-_CACHE_FOLDERS = (f"{_HEX}{_HEX}", "compilers", "staging", "locks", "failed")
+_CACHE_FOLDERS = (f"{_HEX}{_HEX}", "compilers", "staging", "locks", "failed", "operators")
 
 
 def clean(
