@@ -61,7 +61,8 @@ def load(
                 folder = Path("generated" if output is None else output)
                 made = run(Path(one), name=name, output=folder, targets=wanted, force=force, progress=line.show)
             else:
-                folder = _home(one) if output is None else Path(output)
+                home = _home(one)
+                folder = home if output is None else Path(output)
                 own = name or one.name or _variable(one)
                 made = run(one, name=own, output=folder, targets=wanted, force=force, progress=line.show)
             line.end(made)

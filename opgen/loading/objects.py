@@ -23,7 +23,7 @@ def load_object(definition: Implicit | Explicit, name: str) -> Loaded:
         UsageError: The name is none.
     """
     if not is_name(name):
-        raise UsageError(f"name {short(name)} is not a Python identifier", "choose another with name=")
+        raise UsageError(f"name '{name}' is not a Python identifier", "choose another with name=")
     place = definition.place
     file = place.file if Path(place.file).is_file() else None
     source = Source(None, describe(definition), place.line if file else None, expr=False)
