@@ -21,6 +21,7 @@ from opgen.commands.inspect import inspect
 from opgen.commands.list import list_
 from opgen.commands.screen import DEBUG, note, say
 from opgen.commands.test import test
+from opgen.commands.watch import watch
 from opgen.errors import CompileError, OpgenError
 
 OWN_FAULT, MISUSE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, inspect, build, test, list_, clean, doctor):
+for command in (init, inspect, build, watch, test, list_, clean, doctor):
     app.command(name=command.__name__.rstrip("_"))(command)
 
 
