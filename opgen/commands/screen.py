@@ -29,6 +29,14 @@ Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name o
 GENERATED = Path("generated")
 
 
+def built_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a built operator."""
+    from opgen.commands.packages import find
+
+    output = context.params.get("output") or GENERATED
+    return [package.name for package in find(Path(output)) if package.name.startswith(incomplete)]
+
+
 def say(text: str = "") -> None:
     """Print a result."""
     print(text)
