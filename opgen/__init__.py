@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from opgen.loading.define import Dirichlet, Explicit, Implicit, Neumann, Periodic
 
-    def load(path: str | PathLike[str], **options: Any) -> Any:
-        """Build the ops of a residual file if needed and return the function, or a tuple of them."""
+    def load(*sources: str | PathLike[str] | Implicit | Explicit, **options: Any) -> Any:
+        """Build the ops of residual files or of definitions if needed and return the function, or a tuple of them."""
+
+    build = load
 
 
 __version__ = "0.1.0"
-__all__ = ["Dirichlet", "Explicit", "Implicit", "Neumann", "Periodic", "__version__", "load"]
+__all__ = ["Dirichlet", "Explicit", "Implicit", "Neumann", "Periodic", "__version__", "build", "load"]
 
 _DEFINED_IN = "opgen.loading.define"
 
@@ -26,6 +28,8 @@ _DEFINED_IN = "opgen.loading.define"
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'opgen' has no attribute '{name}'", name=name, obj=import_module("opgen"))
+    if name == "build":
+        return import_module("opgen.build")
     return getattr(import_module("opgen.api" if name == "load" else _DEFINED_IN), name)
 
 

@@ -2,54 +2,94 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import shutil
 import sys
-import tempfile
 from collections import namedtuple
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from opgen.build import digest, manifest
-from opgen.errors import InternalError
-from opgen.pipeline import Built, build
+from opgen.build.cache import open_cache
+from opgen.errors import InternalError, UsageError
+from opgen.pipeline import Built
+from opgen.pipeline import build as run
 
-# Packages that this process has loaded: folder -> content.
-_loaded: dict[Path, str] = {}
+if TYPE_CHECKING:
+    from opgen.loading.define import Explicit, Implicit
+
+    Source = str | PathLike[str] | Implicit | Explicit
 
 
 def load(
-    path: str | PathLike[str],
-    *,
-    output: str | PathLike[str] = "generated",
+    source: Source,
+    *more: Source,
+    output: str | PathLike[str] | None = None,
     name: str | None = None,
     targets: Iterable[str] | None = None,
     force: bool = False,
 ) -> Any:
-    """Build the ops of a residual file if needed and return the function, or a tuple of them.
+    """Build operators if needed and return the function, or a tuple of them.
 
     Args:
-        path: The residual file.
-        output: Folder in which the generated packages lie.
-        name: Name of the op, where the file defines one only.
+        source: A residual file; or an operator as `opgen.Implicit` or `opgen.Explicit` defines it, in a notebook say,
+            which is named after the variable that holds it.
+        *more: Further ones.
+        output: Folder in which the generated packages lie; if left out, "generated" for those of files, and opgen's
+            cache for the others.
+        name: Name of the operator, where there is only one.
         targets: Frameworks to build for, such as ["tf", "numpy"]; those installed if left out.
         force: Build even if nothing changed.
 
     Returns:
-        The function; if the file defines several ops, a named tuple of them.
+        The function; if there are several, a named tuple of them.
 
     Raises:
         OpgenError: The residual, the toolchain or the compiler is at fault.
     """
     wanted = None if targets is None else tuple(targets)
-    built = build(Path(path), name=name, output=Path(output), targets=wanted, force=force)
+    sources = (source, *more)
+    if name is not None and more:
+        raise UsageError(f"name '{name}' is given for {len(sources)} sources", "load them one by one")
+    built: list[Built] = []
+    for one in sources:
+        with _Line() as line:
+            if isinstance(one, (str, PathLike)):
+                folder = Path("generated" if output is None else output)
+                made = run(Path(one), name=name, output=folder, targets=wanted, force=force, progress=line.show)
+            else:
+                home = _home(one)
+                folder = home if output is None else Path(output)
+                own = name or one.name or _variable(one)
+                made = run(one, name=own, output=folder, targets=wanted, force=force, progress=line.show)
+            line.end(made)
+        built += made
     functions = [_function(op) for op in built]
     if len(functions) == 1:
         return functions[0]
     return namedtuple("Operators", [op.name for op in built], rename=True)(*functions)
+
+
+def _variable(definition: Implicit | Explicit) -> str:
+    """Find the name under which the caller knows a definition; those of IPython's history start with _."""
+    caller: FrameType | None = sys._getframe(1)
+    while caller is not None and str(caller.f_globals.get("__name__")).partition(".")[0] == "opgen":
+        caller = caller.f_back
+    for scope in (caller.f_locals, caller.f_globals) if caller else ():
+        for name, value in scope.items():
+            if value is definition and not name.startswith("_"):
+                return name
+    raise UsageError("the operator has no name", 'assign it to a variable before, or give one with name="..."')
+
+
+def _home(definition: Implicit | Explicit) -> Path:
+    """Return the folder in the cache for the packages of equal definitions."""
+    from opgen.loading.objects import describe
+
+    return open_cache().root / "operators" / digest.of_text(describe(definition))[:32]
 
 
 def _function(op: Built) -> Any:
@@ -61,7 +101,7 @@ def _function(op: Built) -> Any:
     content = digest.of_json([str(folder), record.digest, {name: made.key for name, made in record.libraries.items()}])
     module_name = f"_opgen_{op.name}_{content[:16]}"
     if module_name not in sys.modules:
-        _import(module_name, _place(folder, op.name, content))
+        _import(module_name, folder)
     return getattr(sys.modules[module_name], op.name)
 
 
@@ -80,14 +120,30 @@ def _import(name: str, folder: Path) -> None:
         raise
 
 
-def _place(folder: Path, name: str, content: str) -> Path:
-    """Return the folder to import from.
+class _Line:
+    """Show on one line what is being done, to a person at a terminal or a notebook, and to nobody else."""
 
-    The system knows a loaded library by its path: a process that loaded an earlier build would get that one again, so
-    it loads later ones from copies.
-    """
-    if _loaded.setdefault(folder, content) == content:
-        return folder
-    copies = tempfile.TemporaryDirectory(prefix="opgen-")
-    atexit.register(copies.cleanup)
-    return Path(shutil.copytree(folder, Path(copies.name) / name, ignore=shutil.ignore_patterns("__pycache__")))
+    def __init__(self) -> None:
+        notebook = "ipykernel" in sys.modules and type(sys.stderr).__module__.startswith("ipykernel")
+        self.seen = notebook or (sys.stderr is not None and sys.stderr.isatty())
+        self.width = 0
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self.seen:
+            text = text[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write(f"\r{text.ljust(self.width)}")
+            sys.stderr.flush()
+            self.width = len(text)
+
+    def end(self, built: Iterable[Built]) -> None:
+        """Leave what was done, if anything was."""
+        if done := [op for op in built if op.reasons]:
+            self.show(f"{', '.join(op.name for op in done)}: built in {done[0].seconds:.1f} s")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.width:
+            sys.stderr.write("\n")

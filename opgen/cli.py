@@ -16,11 +16,13 @@ from opgen import __version__
 from opgen.commands.build import build
 from opgen.commands.clean import clean
 from opgen.commands.doctor import doctor
+from opgen.commands.examples import epilog
 from opgen.commands.init import init
 from opgen.commands.inspect import inspect
 from opgen.commands.list import list_
-from opgen.commands.screen import DEBUG, note, say
+from opgen.commands.screen import DEBUG, note, paint, say
 from opgen.commands.test import test
+from opgen.commands.watch import watch
 from opgen.errors import CompileError, OpgenError
 
 OWN_FAULT, MISUSE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -33,11 +35,11 @@ app = typer.Typer(
     "2 the residual or the command line, 3 the toolchain, 4 the compiler.",
     rich_markup_mode=None,  # rich would double the time that --help takes
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, inspect, build, test, list_, clean, doctor):
-    app.command(name=command.__name__.rstrip("_"))(command)
+for command in (init, inspect, build, watch, test, list_, clean, doctor):
+    name = command.__name__.rstrip("_")
+    app.command(name=name, epilog=epilog(name))(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exception(error)
         sentence, status = _explain(error, debug)
-        note(f"opgen: {' '.join(sentence.split())}")
+        note(f"{paint('opgen:', 'error', sys.stderr)} {' '.join(sentence.split())}")
     return status
 
 
@@ -96,6 +98,9 @@ def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
 def _run(words: list[str], debug: bool) -> int:
     # Typer's own entry would print errors in its own form.
     group = get_command(app)
+    if "_OPGEN_COMPLETE" in os.environ:  # a shell asks what could come next
+        group.main(words, "opgen", standalone_mode=False)
+        return 0
     try:
         with group.make_context("opgen", words) as context:
             context.meta[DEBUG] = debug

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opgen.build import current, digest, flags, manifest
+from opgen.build.built import Built
 from opgen.build.cache import Cache, open_cache
 from opgen.build.manifest import Manifest, Source
 from opgen.build.targets import choose
@@ -30,32 +31,14 @@ from opgen.errors import OpgenError, ToolchainError, UsageError, suggest
 
 if TYPE_CHECKING:
     from opgen.build.plan import Plan
+    from opgen.loading.define import Explicit, Implicit
     from opgen.loading.spec import Loaded, Spec
     from opgen.render.tree import Tree
 
+__all__ = ["Built", "build", "ignore"]
+
 _FORCED = "it was asked for with --force"
 _FIRST = "it was not built before"
-
-
-@dataclass(frozen=True)
-class Built:
-    """An operator that is built.
-
-    Attributes:
-        name: Its name.
-        folder: Its package.
-        reasons: Why it was built, a sentence each; empty if it was current.
-        libraries: Files in its lib folder.
-        seconds: How long the build took, all operators of the file together.
-        notes: What the user may want to know besides.
-    """
-
-    name: str
-    folder: Path
-    reasons: tuple[str, ...]
-    libraries: tuple[str, ...]
-    seconds: float
-    notes: tuple[str, ...]
 
 
 def ignore(message: str) -> None:
@@ -63,7 +46,7 @@ def ignore(message: str) -> None:
 
 
 def build(
-    source: Path | str,
+    source: Path | str | Implicit | Explicit,
     *,
     text: bool = False,
     name: str | None = None,
@@ -75,12 +58,12 @@ def build(
     progress: Callable[[str], None] = ignore,
     verbose: bool = False,
 ) -> tuple[Built, ...]:
-    """Build the operators of a residual file, or of a formula, unless they are current.
+    """Build the operators of a residual file, of a formula or of a definition, unless they are current.
 
     Args:
-        source: The file or, with `text`, the formula.
+        source: The file, or the definition, or, with `text`, the formula.
         text: Whether `source` is a formula.
-        name: Name of the operator; needed for a formula.
+        name: Name of the operator; needed for all but a file.
         unknown: What a formula is solved for.
         output: Folder in which packages lie.
         targets: Frameworks to build for; those that are installed if left out.
@@ -92,17 +75,19 @@ def build(
     Raises:
         OpgenError: Of the class that says what is wrong; the packages are then as they were before.
     """
-    if text and name is None:
+    definition = None if isinstance(source, (str, Path)) else source
+    file = None if text or not isinstance(source, (str, Path)) else Path(source)
+    if file is None and name is None:
         raise UsageError("a formula has no name", "give its operator one with --name")
-    file = None if text else Path(source)
-    asked = current.of_source(None if file is None else file.resolve(), str(source) if text else None, name, unknown)
+    formula = _written(source) if file is None else None
+    asked = current.of_source(file and file.resolve(), formula, name, unknown)
     lock = threading.Lock()
 
     def tell(message: str) -> None:
         with lock:
             progress(message)
 
-    return _Build(asked, file, Path(output), targets, only, force, tell, verbose).run()
+    return _Build(asked, file, definition, Path(output), targets, only, force, tell, verbose).run()
 
 
 @dataclass(frozen=True)
@@ -124,6 +109,7 @@ class _Build:
 
     source: Source
     file: Path | None  # as the user named it
+    definition: Implicit | Explicit | None
     output: Path
     asked_targets: tuple[str, ...] | None
     only: tuple[str, ...] | None
@@ -191,11 +177,13 @@ class _Build:
 
     def _load(self) -> Loaded:
         # Loading imports SymPy, hence only now.
-        from opgen.loading import load_file, load_text
+        from opgen.loading import load_file, load_object, load_text
 
         self.progress("reading the residual")
         if self.file is not None:
             return load_file(self.file, self.source.name)
+        if self.definition is not None:
+            return load_object(self.definition, self.source.name or "")
         return load_text(self.source.text or "", self.source.name or "", self.source.unknown)
 
     def _make(self, loaded: Loaded, tools: Toolchain) -> tuple[Built, ...]:
@@ -280,6 +268,14 @@ class _Build:
             for folder, record in self._packages()
             if _same(record.source, self.source) and record.op not in names
         )
+
+
+def _written(source: str | Path | Implicit | Explicit) -> str:
+    if isinstance(source, (str, Path)):
+        return str(source)
+    from opgen.loading.objects import describe
+
+    return describe(source)
 
 
 def _compiler(cache: Cache) -> tuple[Compiler | None, ToolchainError]:

@@ -45,7 +45,7 @@ class CoupledKernel:
     def __init__(self, package: ModuleType) -> None:
         self.adapter = importlib.import_module(f"{package.__name__}.numpy_op")
         self.interface = self.adapter.interface
-        self.library = ctypes.CDLL(str(self.interface.library("")))
+        self.library = self.interface.library("")
         self.n, self.k = len(self.interface.INPUTS), len(self.interface.UNKNOWNS)
         self.outputs = len(self.interface.OUTPUTS)
         self.ranks = self.interface.RANKS

@@ -16,7 +16,7 @@ class Kernel:
     def __init__(self, package: ModuleType) -> None:
         self.adapter = importlib.import_module(f"{package.__name__}.numpy_op")
         self.interface = self.adapter.interface
-        self.library = ctypes.CDLL(str(self.interface.library("")))
+        self.library = self.interface.library("")
 
     def _run(self, function: str, call: Any, *groups: list[np.ndarray | None]) -> str:
         status = getattr(self.library, function)(

@@ -15,7 +15,12 @@ PACKAGE = ROOT / "opgen"
 MODULES = {path.relative_to(ROOT).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 # The commands that show formulas.
-SHOWN = ("opgen/commands/summary.py", "opgen/commands/coupled_summary.py", "opgen/commands/formulas.py")
+SHOWN = (
+    "opgen/commands/summary.py",
+    "opgen/commands/coupled_summary.py",
+    "opgen/commands/formulas.py",
+    "opgen/commands/latex.py",
+)
 # Where a package may be imported.
 HOMES = {
     "sympy": ("opgen/loading/", "opgen/analyse/", "opgen/lower/", *SHOWN),

@@ -423,8 +423,10 @@ print(*export.deserialize(open({str(tmp_path / "f")!r}, "rb").read()).call(jnp.o
 
 def test_copies_and_namesakes_in_one_process(folder: Path, tmp_path: Path) -> None:
     """An edited residual, rebuilt while a notebook runs, is another operator; a copied package is the same."""
-    (tmp_path / "ops.py").write_text(RESIDUALS.replace("x**2 - y**3", "8 * x**2 - y**3"))
-    build(tmp_path / "ops.py", output=tmp_path / "second", targets=("numpy", "jax"), only=("cuberoot",))
+    (tmp_path / "residuals").mkdir()
+    edited = tmp_path / "residuals" / "ops.py"  # not where the copy would look for its own
+    edited.write_text(RESIDUALS.replace("x**2 - y**3", "8 * x**2 - y**3"))
+    build(edited, output=tmp_path / "second", targets=("numpy", "jax"), only=("cuberoot",))
     shutil.copytree(folder / "jax_packages" / "cuberoot", tmp_path / "third" / "cuberoot")
     code = f"""
 import sys; sys.path[:0] = [{str(folder)!r}, {str(tmp_path)!r}]

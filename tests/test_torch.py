@@ -449,8 +449,10 @@ if __name__ == "__main__":
 
 def test_two_residuals_of_one_name_and_two_copies_of_one(folder: Path, tmp_path: Path) -> None:
     """An edited residual, rebuilt while a notebook runs, is another operator; a copy is the same."""
-    (tmp_path / "ops.py").write_text(RESIDUALS.replace("x**2 - y**3", "8 * x**2 - y**3"))
-    build(tmp_path / "ops.py", output=tmp_path / "edited", targets=("numpy", "torch"), only=("cuberoot",))
+    (tmp_path / "residuals").mkdir()
+    edited = tmp_path / "residuals" / "ops.py"  # not where the copy would look for its own
+    edited.write_text(RESIDUALS.replace("x**2 - y**3", "8 * x**2 - y**3"))
+    build(edited, output=tmp_path / "edited", targets=("numpy", "torch"), only=("cuberoot",))
     shutil.copytree(folder / "for_torch", tmp_path / "copied")
     code = f"""
 import sys; sys.path[:0] = [{str(folder)!r}, {str(tmp_path)!r}]

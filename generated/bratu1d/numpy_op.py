@@ -16,7 +16,7 @@ import numpy as np
 from . import interface
 from .interface import Array, CallOptions, Options, Points, Report, Solution, SolveError
 
-_kernel = ctypes.CDLL(str(interface.library("")))
+_kernel = interface.library("")
 for _function in (_kernel.opgen_solve, _kernel.opgen_residual):
     _function.restype = ctypes.c_int
 _DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}

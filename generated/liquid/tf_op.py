@@ -29,10 +29,11 @@ from .interface import Options, Solution
 _shared = vars(sys.modules.setdefault("_opgen_tensorflow", types.ModuleType("_opgen_tensorflow")))
 _IS_FIRST = interface.REGISTERED not in _shared
 if _IS_FIRST:
-    _loaded = vars(tf.load_op_library(str(interface.library("_tf"))))
+    _path, _module = interface.library("_tf", lambda path: (path, tf.load_op_library(path)))
+    _loaded = vars(_module)
     # TensorFlow names a wrapper after its operator, in its own spelling.
     _found = {name.replace("_", "").lower(): f for name, f in _loaded.items() if callable(f)}
-    _shared[interface.REGISTERED] = str(interface.library("_tf")), _found
+    _shared[interface.REGISTERED] = _path, _found
 LIBRARY, _WRAPPERS = _shared[interface.REGISTERED]
 _DTYPES = (tf.float32, tf.float64)
 _Eager = type(tf.constant(0.0))

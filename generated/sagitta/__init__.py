@@ -12,8 +12,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from . import interface
-from .interface import Solution, SolveError
+# importlib.reload takes what was rebuilt since, and not only this file.
+for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
+    del sys.modules[_name]
+    globals().pop(_name.rpartition(".")[2], None)
+
+from . import interface, rebuild  # noqa: E402
+from .interface import Solution, SolveError  # noqa: E402
 
 __all__ = ["Solution", "SolveError", 'sagitta']
 
@@ -135,3 +140,5 @@ sagitta.residual = _residual  # type: ignore[attr-defined]
 _functions: tuple[Any, ...] = (sagitta, _solve, _residual)
 for _function in _functions:
     _function.autograph_info__ = {}
+
+rebuild.check(sys.modules[__name__])

@@ -131,7 +131,7 @@ def open_cache() -> Cache:
     Raises:
         ToolchainError: Neither can be written.
     """
-    for root in _roots():
+    for root in roots():
         if _writable(root):
             return Cache(root)
     private = Path(tempfile.gettempdir()) / f"opgen-cache-{os.getuid()}"
@@ -155,7 +155,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _roots() -> Iterator[Path]:
+def roots() -> Iterator[Path]:
+    """Yield the folders that the user wants the cache in, the first that can be written being taken."""
     if own := os.environ.get("OPGEN_CACHE"):
         yield Path(own).absolute()
     elif shared := os.environ.get("XDG_CACHE_HOME"):

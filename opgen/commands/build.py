@@ -15,6 +15,8 @@ from opgen.commands.screen import (
     Name,
     Output,
     Progress,
+    Quiet,
+    Target,
     Unknown,
     note,
     say,
@@ -31,16 +33,14 @@ def build(
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Residual files.")] = None,
     output: Output = GENERATED,
-    target: Annotated[
-        list[str] | None,
-        typer.Option("--target", metavar="LIST", help="From tf, torch, jax, numpy, with commas [those installed]."),
-    ] = None,
+    target: Target = None,
     expr: Expr = None,
     name: Name = None,
     unknown: Unknown = None,
     force: Annotated[bool, typer.Option("--force", help="Build even what is current.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the compiler's commands and times.")] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Generate and compile the operators of residual files; do nothing when nothing changed."""
     from opgen import pipeline
@@ -55,7 +55,7 @@ def build(
             if context.meta.get(DEBUG):
                 for spec in load(file, expr, name, unknown).specs:
                     trace(spec)
-            with Progress(verbose=verbose, quiet=as_json) as progress:
+            with Progress(verbose=verbose, quiet=as_json or quiet) as progress:
                 built = pipeline.build(
                     file if file is not None else expr or "",
                     text=file is None,
@@ -68,9 +68,9 @@ def build(
                     verbose=verbose,
                 )
             made += built
-            if not as_json:
+            if not as_json and not quiet:
                 for one in built:
-                    _report(one, verbose)
+                    report(one, verbose)
     except KeyboardInterrupt:
         changed = ", ".join(one.name for one in made if one.reasons)
         raise KeyboardInterrupt(f"{changed} had been built, nothing else was changed" if changed else "") from None
@@ -103,7 +103,7 @@ def chosen(words: list[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
-def _report(built: Built, verbose: bool) -> None:
+def report(built: Built, verbose: bool) -> None:
     """Say what was done with an operator, and why."""
     if built.reasons:
         say(f"{built.name}: built in {built.seconds:.1f} s ({built.folder}): {'; '.join(built.reasons)}")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opgen.commands.screen import GENERATED, AsJson, Output, say, say_json, size
+from opgen.commands.screen import GENERATED, AsJson, Output, Quiet, built_names, say, say_json, size
 
 if TYPE_CHECKING:
     from opgen.commands.packages import Package
 
+_NAMES = "Operators; all that are built if none is named."
 # What opgen keeps in its cache. OPGEN_CACHE may name a folder that holds other things too: these stay.
 _HEX = "[0-9a-f]"
 _CACHED = (
@@ -22,19 +23,22 @@ _CACHED = (
     "staging/*-*",
     f"locks/{_HEX * 64}",
     f"failed/{_HEX * 16}.log",
+    f"operators/{_HEX * 32}",
 )
-_CACHE_FOLDERS = (f"{_HEX}{_HEX}", "compilers", "staging", "locks", "failed")
+_CACHE_FOLDERS = (f"{_HEX}{_HEX}", "compilers", "staging", "locks", "failed", "operators")
 
 
 def clean(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Operators; all that are built if none is named.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help=_NAMES, autocompletion=built_names),
     ] = None,
     output: Output = GENERATED,
     cache: Annotated[
         bool, typer.Option("--cache", help="Empty the cache of compiled code; the packages stay unless named.")
     ] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Remove generated packages; residual files and files of your own stay."""
     from opgen.commands.packages import find, named
@@ -54,6 +58,8 @@ def clean(
         say_json(
             {"removed": [str(path) for path in removed], "kept": [str(path) for path in kept], "cache_bytes": freed}
         )
+        return
+    if quiet:
         return
     for path in removed:
         say(f"removed {path}")

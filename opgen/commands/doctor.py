@@ -6,13 +6,13 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from opgen.commands.screen import GENERATED, AsJson, Output, plural, say, say_json, size, table
+from opgen.commands.check import Check
+from opgen.commands.screen import GENERATED, AsJson, Output, paint, plural, say, say_json, table
 
 if TYPE_CHECKING:
     from opgen.build.cache import Cache
@@ -21,23 +21,6 @@ if TYPE_CHECKING:
 NEEDED = ("C++ compiler", "NumPy", "SymPy", "cache")
 FOR_TESTS = "the generated tests need it"
 TRIVIAL = '#include <cmath>\nextern "C" double half(double x) { return std::fabs(x) / 2; }\n'
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        what: Its name.
-        state: "ok", "missing" or "broken".
-        found: Version and place, or what is wrong.
-        mend: The command that mends it, or what to do; empty where nothing is wrong.
-    """
-
-    what: str
-    state: Literal["ok", "missing", "broken"]
-    found: str
-    mend: str = ""
 
 
 def doctor(output: Output = GENERATED, as_json: AsJson = False) -> None:
@@ -50,7 +33,7 @@ def doctor(output: Output = GENERATED, as_json: AsJson = False) -> None:
     else:
         say(table(("state", "what", "found"), [(check.state, check.what, check.found) for check in checks]))
         for check in wrong:
-            say(f"\n{check.what}: {check.mend}")
+            say(f"\n{paint(check.what, 'heading')}: {check.mend}")
         needed = ", ".join(check.what for check in wrong if check.what in NEEDED)
         say(f"\nopgen cannot build until this is mended: {needed}" if needed else "\nopgen can build")
     if not able:
@@ -62,7 +45,9 @@ def doctor(output: Output = GENERATED, as_json: AsJson = False) -> None:
 def _checks(output: Path) -> Iterator[Check]:
     from opgen import __version__
     from opgen.build.cache import open_cache
-    from opgen.build.toolchain import find_tensorflow, find_torch
+    from opgen.build.toolchain import find_jax, find_tensorflow, find_torch
+    from opgen.commands.operators import operators
+    from opgen.commands.storage import storage
     from opgen.errors import ToolchainError
 
     yield Check("opgen", "ok", f"{__version__} ({Path(__file__).parent.parent})")
@@ -73,15 +58,13 @@ def _checks(output: Path) -> Iterator[Check]:
         yield Check("cache", "broken", error.what, error.advice)
     else:
         yield from _compiler(cache)
-        yield _cache(cache)
-    yield _folder(output)
+        yield from storage(cache, output)
     yield _processor()
     yield _distribution("NumPy", "numpy")
     yield _distribution("SymPy", "sympy")
-    for name, module, framework in (
-        ("TensorFlow", "tensorflow", find_tensorflow()),
-        ("PyTorch", "torch", find_torch()),
-    ):
+    found = {"tensorflow": find_tensorflow(), "torch": find_torch(), "jaxlib": find_jax()}
+    for name, module in (("TensorFlow", "tensorflow"), ("PyTorch", "torch")):
+        framework = found[module]
         install = _pip("tensorflow-cpu" if module == "tensorflow" else "torch")
         if framework is not None:
             yield Check(name, "ok", f"{framework.version} with headers ({framework.folder})")
@@ -93,6 +76,7 @@ def _checks(output: Path) -> Iterator[Check]:
     yield _distribution("JAX", "jax")
     yield _distribution("pytest", "pytest", FOR_TESTS)
     yield _distribution("mpmath", "mpmath", FOR_TESTS)
+    yield from operators(output, {name: framework.version if framework else None for name, framework in found.items()})
 
 
 def _compiler(cache: Cache) -> Iterator[Check]:
@@ -110,6 +94,7 @@ def _compiler(cache: Cache) -> Iterator[Check]:
         mend = "apt-get install g++, or set CXX to another compiler"
         yield Check("C++ compiler", "broken", f"{place}: {fault}", mend)
         return
+    yield from _standard_library(compiler.command)
     march = f", -march={compiler.march}" if compiler.march else ""
     yield Check("C++ compiler", "ok", f"{place}{march}: compiles, and what it makes can be loaded")
     if compiler.vector_library:
@@ -118,6 +103,20 @@ def _compiler(cache: Cache) -> Iterator[Check]:
         yield Check(
             "libmvec", "missing", "exp, log, pow, sin and cos are computed one by one", "apt-get install libc6-dev"
         )
+
+
+def _standard_library(command: tuple[str, ...]) -> Iterator[Check]:
+    """Compare the compiler's C++ with the one that the frameworks are made in; say something only if it differs."""
+    from opgen.build.process import run
+
+    done = run([*command, "-std=c++20", "-dM", "-E", "-x", "c++", "-include", "cstddef", "/dev/null"])
+    if done.code != 0:
+        mend = "apt-get install g++-12 && export CXX=g++-12"
+        yield Check("C++20", "missing", "the compiler has none, and PyTorch's headers need it", mend)
+    elif "_LIBCPP_VERSION" in done.output:
+        mend = f"export CXX='{' '.join(command)} -stdlib=libstdc++'"
+        found = "the compiler uses libc++, but TensorFlow and PyTorch are made with libstdc++"
+        yield Check("C++ library", "broken", found, mend)
 
 
 def _fault(command: tuple[str, ...]) -> str:
@@ -140,29 +139,6 @@ def _fault(command: tuple[str, ...]) -> str:
             return f"what it makes cannot be loaded: {error}"
         half.restype, half.argtypes = ctypes.c_double, [ctypes.c_double]
         return "" if half(-3.0) == 1.5 else "what it makes computes nonsense"
-
-
-def _cache(cache: Cache) -> Check:
-    held = [file for file in cache.root.rglob("*") if file.is_file()]
-    total = sum(file.stat().st_size for file in held)
-    return Check(
-        "cache", "ok", f"{cache.root}: {size(total)} in {plural(len(held), 'file')}; opgen clean --cache empties it"
-    )
-
-
-def _folder(output: Path) -> Check:
-    """Look at the folder of generated packages, or at where it would be made."""
-    name = f"'{output}'"
-    place = output.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        return Check(
-            "output", "broken", f"{name} cannot be made: '{place}' is a file", "move it, or build with --output"
-        )
-    if not os.access(place, os.W_OK | os.X_OK):
-        return Check("output", "broken", f"{name}: '{place}' cannot be written", "build elsewhere with --output FOLDER")
-    return Check("output", "ok", f"{name} {'can be written' if output.exists() else 'can be made'}")
 
 
 def _processor() -> Check:

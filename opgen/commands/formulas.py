@@ -9,7 +9,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 import sympy as sp
+from sympy.printing.pretty.pretty_symbology import pretty_symbol
 
+from opgen.commands.screen import has_colour, paint
 from opgen.lower.cxx import Code
 
 # An operation of generated code: a binary sign between blanks, a sign before a value, or the call of a function.
@@ -34,7 +36,8 @@ def screen_width() -> int:
 def headed(name: str, doc: str, width: int) -> list[str]:
     """Set the name of an operator and what it is."""
     doc = " ".join(doc.split())
-    return textwrap.wrap(f"{name}: {doc}" if doc else name, width)
+    first, *more = textwrap.wrap(f"{name}: {doc}" if doc else name, width)
+    return [first.replace(name, paint(name, "heading"), 1), *more]
 
 
 def columns(facts: Sequence[tuple[str, str]], width: int) -> list[str]:
@@ -42,14 +45,29 @@ def columns(facts: Sequence[tuple[str, str]], width: int) -> list[str]:
     column = max(len(heading) for heading, _ in facts) + 2
     lines = []
     for heading, sentence in facts:
-        lines += textwrap.wrap(
+        first, *more = textwrap.wrap(
             sentence,
             width,
             initial_indent=heading.ljust(column),
             subsequent_indent=" " * column,
             break_on_hyphens=False,
         )
+        style = "warning" if heading == "warning" else "heading"
+        lines += [first.replace(heading, paint(heading, style), 1), *more]
     return lines
+
+
+def coloured(block: str, unknowns: Iterable[sp.Symbol], inputs: Iterable[sp.Symbol], *, unicode: bool) -> str:
+    """Colour the names of unknowns and inputs in formulas that are set, where the terminal has colours."""
+    if not has_colour(sys.stdout):
+        return block
+    styles = {
+        pretty_symbol(symbol.name) if unicode else symbol.name: style
+        for symbols, style in ((inputs, "input"), (unknowns, "unknown"))
+        for symbol in symbols
+    }
+    names = "|".join(map(re.escape, sorted(styles, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda found: paint(found[0], styles[found[0]]), block)
 
 
 def pretty(label: str, value: sp.Basic, width: int, *, unicode: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from opgen.commands.screen import say
+from opgen.commands.screen import Quiet, say
 
 START = '''"""y(x) with x**2 = y**3 / (1 + x)."""
 
@@ -56,6 +56,7 @@ sample = {x: (0.1, 5)}            # where the generated tests draw the inputs fr
 
 def init(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the operator and of its file.")] = "residual",
+    quiet: Quiet = False,
 ) -> None:
     """Write a commented residual file to start from."""
     import keyword
@@ -79,4 +80,5 @@ def init(
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UsageError(f"'{file}' cannot be written: {reason}", "go to a folder that is yours") from None
-    say(f"wrote {file}; next: opgen build {file}")
+    if not quiet:
+        say(f"wrote {file}; next: opgen build {file}")

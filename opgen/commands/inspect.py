@@ -27,12 +27,16 @@ def inspect(
     name: Name = None,
     unknown: Unknown = None,
     stage: Annotated[Stage | None, typer.Option("--stage", help="Print one stage of the chain as it is.")] = None,
+    as_latex: Annotated[bool, typer.Option("--latex", help="Print F, F_y, F_x and the adjoint for a paper.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the mathematics, the structure found and the solver chosen; compile nothing."""
     from opgen.commands.chain import load, located, show_stages, stages, trace
     from opgen.commands.summary import summary, text
+    from opgen.errors import UsageError
 
+    if as_latex and (as_json or stage is not None):
+        raise UsageError(f"--latex is given with {'--json' if as_json else '--stage'}", "leave out one of them")
     loaded = load(file, expr, name or ("op" if expr is not None else None), unknown)
     if stage is not None:
         made = {}
@@ -43,6 +47,15 @@ def inspect(
             say_json(made)
         else:
             say("\n\n".join(show_stages(made)))
+        return
+    if as_latex:
+        from opgen.commands.latex import latex
+
+        written = []
+        for spec in loaded.specs:
+            with located(file, spec):
+                written.append(latex(spec))
+        say("\n\n".join(written))
         return
     shown = []
     for spec in loaded.specs:

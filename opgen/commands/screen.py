@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TextIO
 
 import typer
 
@@ -15,10 +16,25 @@ DEBUG = "opgen.debug"  # key of the global option in a context's meta
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the generated packages.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Expr = Annotated[str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file.")]
+Expr = Annotated[
+    str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file, as text or in LaTeX.")
+]
 Unknown = Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="What to solve the formula for [y].")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="LIST", help="From tf, torch, jax, numpy, with commas [those installed]."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the operator.")]
 GENERATED = Path("generated")
+
+
+def built_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a built operator."""
+    from opgen.commands.packages import find
+
+    output = context.params.get("output") or GENERATED
+    return [package.name for package in find(Path(output)) if package.name.startswith(incomplete)]
 
 
 def say(text: str = "") -> None:
@@ -29,6 +45,29 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """Print what is about a result: progress, errors, advice."""
     print(text, file=sys.stderr, flush=True)
+
+
+# What is printed in which colour of the terminal's own.
+_STYLES = {
+    "error": "1;31",
+    "warning": "33",
+    "heading": "1",
+    "unknown": "1;35",
+    "input": "36",
+    "added": "32",
+    "removed": "31",
+    "faint": "2",
+}
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal whose user wants colours (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Colour a text for a terminal that stdout, or another stream, goes to; elsewhere it stays as it is."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if has_colour(stream or sys.stdout) else text
 
 
 def say_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from opgen.analyse import analyse
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Matrix, Model
 from opgen.commands.coupled_summary import CoupledSummary, coupled_summary
-from opgen.commands.formulas import can_unicode, columns, generated, headed, pretty, screen_width, written
+from opgen.commands.formulas import can_unicode, coloured, columns, generated, headed, pretty, screen_width, written
 from opgen.loading.spec import Spec
 from opgen.lower import lower
 from opgen.lower.program import Program
@@ -150,6 +150,7 @@ def text(shown: Summary | CoupledSummary) -> str:
     spec = shown.model.spec
     parts = headed(spec.name, spec.doc, width)
     for block in shown.formulas(width - 2, unicode=can_unicode()):
+        block = coloured(block, shown.model.unknowns, shown.model.inputs, unicode=can_unicode())
         parts += ["", textwrap.indent(block, "  ")]
     return "\n".join([*parts, "", *columns(shown.all_facts(), width)])
 

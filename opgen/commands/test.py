@@ -7,17 +7,23 @@ from typing import Annotated
 
 import typer
 
-from opgen.commands.screen import GENERATED, Output
+from opgen.commands.screen import GENERATED, Output, Quiet, built_names
 
+_NAMES = "Operators; all that are built if none is named."
 PYTEST_FAILED, PYTEST_MISUSED, PYTEST_NOTHING_RUN = 1, 4, 5
 
 
 def test(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]... [-- PYTEST OPTIONS]", help="Operators; all that are built if none is named."),
+        typer.Argument(
+            metavar="[NAME]... [-- PYTEST OPTIONS]",
+            help="Operators; all that are built if none is named.",
+            autocompletion=built_names,
+        ),
     ] = None,  # noqa: PT028 - not a test
     output: Output = GENERATED,  # noqa: PT028
+    quiet: Quiet = False,  # noqa: PT028
 ) -> None:
     """Run the generated tests; what follows -- goes to pytest."""
     import os
@@ -46,7 +52,7 @@ def test(
     # The settings of a project around the folder are not meant for these tests.
     isolated = ["-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={parent}", f"--confcutdir={output.resolve()}"]
     status = attached(
-        [sys.executable, "-m", "pytest", "-q", *isolated, *options, *map(str, files)],
+        [sys.executable, "-m", "pytest", "-qqq" if quiet else "-q", *isolated, *options, *map(str, files)],
         {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     if status == PYTEST_MISUSED:

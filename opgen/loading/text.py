@@ -11,6 +11,8 @@ from opgen.errors import TextError, UsageError, suggest
 from opgen.loading.convert import to_spec
 from opgen.loading.define import Implicit
 from opgen.loading.functions import FUNCTIONS
+from opgen.loading.latex import latex_tokens
+from opgen.loading.latex_pieces import is_latex
 from opgen.loading.spec import Loaded, Source, is_name
 from opgen.loading.terms import Term, call, number, power, product, total
 from opgen.loading.tokens import Token, tokens
@@ -58,13 +60,13 @@ def load_text(text: str, name: str, unknown: str | None = None) -> Loaded:
 
 
 def parse(text: str) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
-    """Return the residual that a formula means, and its symbols in order of appearance.
+    """Return the residual that a formula, in the text form or in LaTeX, means, and its symbols in order of appearance.
 
     Raises:
         TextError: The text is not a formula; the message says at which column and what was expected.
     """
-    parser = _Parser(tokens(text))
     try:
+        parser = _Parser(latex_tokens(text) if is_latex(text) else tokens(text))
         return parser.equation(), tuple(parser.symbols.values())
     except RecursionError:
         raise TextError("the formula is nested too deeply", "write a residual file") from None

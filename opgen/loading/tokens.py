@@ -11,11 +11,11 @@ from opgen.errors import TextError
 
 TEXT_LIMIT = 10_000
 
-_SIGNS = {"·": "*", "⋅": "*", "∙": "*", "×": "*", "÷": "/", "∕": "/", "−": "-", "**": "^"}
+SIGNS = {"·": "*", "⋅": "*", "∙": "*", "×": "*", "÷": "/", "∕": "/", "−": "-", "**": "^"}
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SIGN = re.compile(r"\*\*|[-+*/^=(),|√∛·⋅∙×÷∕−]")
 _SUPERSCRIPT = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_PLAIN = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+PLAIN = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def _cut(text: str) -> Iterator[Token]:
             yield Token("number", match[0], column)
             at = match.end()
         elif match := _SUPERSCRIPT.match(text, at):
-            yield Token("power", match[0].translate(_PLAIN), column)
+            yield Token("power", match[0].translate(PLAIN), column)
             at = match.end()
         elif match := _SIGN.match(text, at):
-            yield Token("sign", _SIGNS.get(match[0], match[0]), column)
+            yield Token("sign", SIGNS.get(match[0], match[0]), column)
             at = match.end()
         else:
             raise TextError(f"unexpected character {text[at]!r} at column {column}", _advice(text[at]))

@@ -29,6 +29,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("jax_primitives.py", "package/jax_primitives.py.jinja", "jax"),
     ("keras_layer.py", "package/keras_layer.py.jinja", "tf"),
     ("numpy_op.py", "package/numpy_op.py.jinja", None),
+    ("rebuild.py", "package/rebuild.py.jinja", None),
     ("src/aten_adjoint.cc", "src/aten_adjoint.cc.jinja", "tf torch jax"),
     ("src/kernel.cc", "src/kernel.cc.jinja", None),
     ("src/tf_op.cc", "src/tf_op.cc.jinja", "tf"),
