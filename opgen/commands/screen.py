@@ -17,6 +17,10 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the gene
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Expr = Annotated[str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file.")]
 Unknown = Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="What to solve the formula for [y].")]
+March = Annotated[
+    str | None,
+    typer.Option("--march", metavar="NAME", help="Processor to compile for, such as x86-64-v3 [the one that is here]."),
+]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the operator.")]
 GENERATED = Path("generated")
 
