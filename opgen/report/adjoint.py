@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,13 +36,28 @@ class Framework(Protocol):
         """Return a value when it has been computed."""
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep TensorFlow's own remarks about itself, which no setting stops, off the screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 class TensorFlow:
     """TensorFlow, eagerly."""
 
     name, target = "TensorFlow", "tf"
 
     def __init__(self) -> None:
-        self.tf = importlib.import_module("tensorflow")
+        with _unheard():
+            self.tf = importlib.import_module("tensorflow")
 
     def tensors(self, arrays: Sequence[Vector]) -> list[Any]:
         """Make constants."""

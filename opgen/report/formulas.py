@@ -43,9 +43,11 @@ def formulas(model: Model | CoupledModel) -> list[Formula]:
     for number, (name, equation) in enumerate(zip(unknowns, model.spec.equations, strict=True), 1):
         which = f" {number}" if len(unknowns) > 1 else ""
         if model.explicit:
-            made.append(_formula(f"Output {name}", f"{_named(name)} = {_latex(equation)}", equation, f"{name} = "))
+            made.append(
+                _formula(f"Output {name}", f"{_named(name)} = {_latex(equation)}", equation, f"{name} = ", fold=False)
+            )
         else:
-            made.append(_formula(f"Equation{which}", f"{_latex(equation)} = 0", equation, "", " = 0"))
+            made.append(_formula(f"Equation{which}", f"{_latex(equation)} = 0", equation, "", " = 0", fold=False))
     for name, value in model.spec.auxiliary:
         made.append(_formula(f"Auxiliary {name}", f"{_named(name)} = {_latex(value)}", value, f"{name} = "))
     if isinstance(model, CoupledModel):
@@ -107,11 +109,20 @@ def _coefficients(model: CoupledModel) -> list[Formula]:
     """Set the entries of F_y."""
     if model.explicit:
         return []
-    made = []
+    places: dict[tuple[int, Any], list[str]] = {}
     for c in structure(model).coefficients:
         where = f"{c.text} for all {', '.join(c.over)}" if c.over else c.text
-        made.append(_formula(f"Entry of the Jacobian F_y by {where}", _latex(c.value), c.value, ""))
-    return made
+        places.setdefault((c.equation, c.value), []).append(where)
+    several = len(model.unknowns) > 1
+    return [
+        _formula(
+            f"Derivative{f' of equation {equation + 1}' if several else ''} by {', '.join(where)}",
+            _latex(value),
+            value,
+            "",
+        )
+        for (equation, value), where in places.items()
+    ]
 
 
 def _matrix(label: str, name: str, rows: Matrix) -> Formula:
@@ -122,8 +133,9 @@ def _matrix(label: str, name: str, rows: Matrix) -> Formula:
     return Formula(label, mathml(f"{name} = {_latex(value)}"), text, operations > _LONG)
 
 
-def _formula(label: str, latex: str, value: Any, before: str, after: str = "") -> Formula:
-    return Formula(label, mathml(latex), f"{before}{sp.sstr(value)}{after}", int(sp.count_ops(value)) > 2 * _LONG)
+def _formula(label: str, latex: str, value: Any, before: str, after: str = "", *, fold: bool = True) -> Formula:
+    long = fold and int(sp.count_ops(value)) > 2 * _LONG
+    return Formula(label, mathml(latex), f"{before}{sp.sstr(value)}{after}", long)
 
 
 def _latex(value: Any) -> str:
@@ -133,5 +145,8 @@ def _latex(value: Any) -> str:
 
 def _named(name: str) -> str:
     """Spell a name: single letters and Greek ones as they are, others upright, so that they read as one."""
+    entry = re.fullmatch(r"(\w+)\[(.+)\]", name)
+    if entry:
+        return f"{_named(entry[1])}_{{{entry[2]}}}"
     spelled = str(sp.latex(sp.Symbol(name)))
     return re.sub(r"(?<![\\A-Za-z])[A-Za-z]{2,}", lambda word: rf"\text{{{word[0]}}}", spelled)

@@ -108,7 +108,9 @@ def curves(operator: Operator, ranges: Ranges, most: int = 12) -> tuple[list[Cur
     return found[:most], max(len(found) - most, 0)
 
 
-def plane(operator: Operator, ranges: Ranges, points: int = 121) -> tuple[tuple[int, int], Vector, Vector, Vector] | None:
+def plane(
+    operator: Operator, ranges: Ranges, points: int = 121
+) -> tuple[tuple[int, int], Vector, Vector, Vector] | None:
     """Evaluate the first output over the first two inputs that vary, the others in the middle of their ranges."""
     varied = [i for i, (low, high) in enumerate(ranges) if high > low][:2]
     if len(varied) < 2:
@@ -155,9 +157,7 @@ def _outputs(value: object) -> Vectors:
 
 
 def _change(weights: Vectors, value: object, before: Vectors) -> float:
-    return sum(
-        float(np.nansum(w * (a - b))) for w, a, b in zip(weights, _outputs(value), before, strict=True)
-    )
+    return sum(float(np.nansum(w * (a - b))) for w, a, b in zip(weights, _outputs(value), before, strict=True))
 
 
 def _rate(h: Vector, remainder: Vector) -> float | None:

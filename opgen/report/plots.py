@@ -15,7 +15,7 @@ from opgen.report import svg
 from opgen.report.adjoint import Comparison
 from opgen.report.measure import Curve, Iterations, Map, Taylor
 from opgen.report.operator import Vector
-from opgen.report.speed import Speed
+from opgen.report.speed import Speed, amount
 
 # Each is told from white and from black by a contrast of three and more.
 COLOURS = ("#3987d6", "#cf7a1c", "#2f9e6b", "#8f6bd9", "#d94f5c")
@@ -110,25 +110,29 @@ def curve(found: Curve) -> Plot:
 
     def paint(axes: Any) -> None:
         styles = ("-", "--", ":")
-        labels = ("others at a quarter", "in the middle", "at three quarters of their ranges")
+        labels = ("others at ¼", "at ½", "at ¾ of their ranges")
         for row, (y, colour) in enumerate(zip(found.y, COLOURS, strict=False)):
             label = labels[row] if len(found.y) > 1 else None
             axes.plot(found.x, y, color=colour, linestyle=styles[row], label=label)
         axes.set(xlabel=found.input, ylabel=found.output)
         axes.margins(x=0)
         if len(found.y) > 1:
-            axes.legend()
+            _above(axes)
 
     low, high = _extent(found.y)
     alt = f"{found.output} over {found.input} from {found.x[0]:.4g} to {found.x[-1]:.4g}: between {low:.4g} and {high:.4g}."
     return _draw(f"solution-{found.output}-{found.input}", f"{found.output} over {found.input}", alt, paint)
 
 
-def image(name: str, title: str, values: Vector, labels: tuple[str, str], extent: Sequence[float] | None = None) -> Plot:
+def image(
+    name: str, title: str, values: Vector, labels: tuple[str, str], extent: Sequence[float] | None = None
+) -> Plot:
     """Draw values over a plane, the second axis upwards."""
 
     def paint(axes: Any) -> None:
-        shown = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis", extent=extent, interpolation="nearest")
+        shown = axes.imshow(
+            values, origin="lower", aspect="auto", cmap="viridis", extent=extent, interpolation="nearest"
+        )
         axes.grid(visible=False)
         axes.set(xlabel=labels[0], ylabel=labels[1])
         _bar(axes, shown)
@@ -155,21 +159,23 @@ def lines(name: str, title: str, rows: Vector, label: str, *, connected: bool) -
 
 def taylor(found: Taylor) -> Plot:
     """Draw the three remainders, and the slopes that they should have."""
-    names = ("value", "with the gradient", "with the second derivative")
+    names = ("value", "+ gradient", "+ second")
 
     def paint(axes: Any) -> None:
         for order, (row, colour) in enumerate(zip(found.remainders, COLOURS, strict=False), 1):
             rate = found.rates[order - 1]
-            label = f"{names[order - 1]}: rate {rate:.2f}" if rate is not None else f"{names[order - 1]}: rounding"
+            label = f"{names[order - 1]}: {'rounding' if rate is None else f'{rate:.2f}'}"
             shown = row > 0
             axes.loglog(found.h[shown], row[shown], "o-", color=colour, markersize=3.5, linewidth=1.2, label=label)
             if rate is not None:
                 first = int(np.argmax(row > 0))
                 ideal = row[first] * (found.h / found.h[first]) ** order
-                axes.loglog(found.h, np.where(ideal > 1e-17, ideal, np.nan), ":", color=svg.INK, alpha=0.55, linewidth=1)
+                axes.loglog(
+                    found.h, np.where(ideal > 1e-17, ideal, np.nan), ":", color=svg.INK, alpha=0.55, linewidth=1
+                )
         axes.set(xlabel="step h", ylabel="remainder / |J|")
         _powers(axes)
-        axes.legend(loc="lower right")
+        _above(axes)
 
     said = ", ".join("rounding only" if rate is None else f"{rate:.2f}" for rate in found.rates)
     alt = f"Taylor remainders against the step, both logarithmic. Fitted rates: {said}; expected 1, 2 and 3."
@@ -192,7 +198,7 @@ def histogram(found: Iterations) -> Plot:
 
 def history(found: Iterations) -> Plot:
     """Draw how the residual falls."""
-    names = ("half of them below", "nine of ten below", "all below")
+    names = ("half below", "nine of ten below", "all below")
 
     def paint(axes: Any) -> None:
         limits = np.arange(1, found.quantiles.shape[1] + 1)
@@ -201,7 +207,7 @@ def history(found: Iterations) -> Plot:
         axes.set(xlabel="iterations allowed", ylabel="norm of the residual")
         axes.xaxis.get_major_locator().set_params(integer=True)
         _powers(axes, "y")
-        axes.legend()
+        _above(axes)
 
     alt = f"Residual norm against the iterations allowed: the median falls from {found.quantiles[0, 0]:.2g} to {found.quantiles[0, -1]:.2g}."
     return _draw("convergence", "Convergence", alt, paint)
@@ -214,7 +220,8 @@ def failures(found: Map) -> Plot:
         if found.y.size == 0:
             _strip(axes, found)
             return
-        extent = (found.x[0], found.x[-1], found.y[0], found.y[-1])
+        half, other = (found.x[1] - found.x[0]) / 2, (found.y[1] - found.y[0]) / 2
+        extent = (found.x[0] - half, found.x[-1] + half, found.y[0] - other, found.y[-1] + other)
         bad = np.isnan(found.iterations)
         shown = axes.imshow(found.iterations, origin="lower", aspect="auto", cmap="viridis", extent=extent,
                             interpolation="nearest")  # fmt: skip
@@ -230,7 +237,9 @@ def failures(found: Map) -> Plot:
             _bar(axes, shown, "iterations")
 
     where = " and ".join(found.names)
-    alt = f"Iterations over {where}, in and beyond the sample domain, which is outlined: {found.failed:.1%} fail, in red."
+    alt = (
+        f"Iterations over {where}, in and beyond the sample domain, which is outlined: {found.failed:.1%} fail, in red."
+    )
     return _draw("failures", "Where it converges and where it fails", alt, paint)
 
 
@@ -270,24 +279,37 @@ def speed(found: Sequence[Speed]) -> Plot:
     count = sum(len(one.timings) + 1 for one in found)
 
     def paint(axes: Any) -> None:
-        at, ticks = 0.0, []
-        longest = max(t.nanoseconds for one in found for t in one.timings)
+        at = 0.0
+        least = min(t.nanoseconds for one in found for t in one.timings) / 1.6
         for one in found:
-            axes.text(0, at + 0.1, one.framework, fontweight="bold", transform=axes.get_yaxis_transform())
+            axes.text(0, at, one.framework, fontweight="bold", transform=axes.get_yaxis_transform())
             at -= 1
             for timing in one.timings:
                 colour = COLOURS[1] if timing.own else COLOURS[0]
-                axes.barh(at, timing.nanoseconds, height=0.42, color=colour, align="edge")
-                axes.text(0.005 * longest, at + 0.48, f"{timing.what}: {timing.nanoseconds:.3g} ns", fontsize=8.5)
+                axes.plot([least, timing.nanoseconds], [at, at], color=colour, linewidth=2)
+                axes.plot(timing.nanoseconds, at, "o", color=colour, markersize=6)
+                text = f"{timing.what}: {amount(timing.nanoseconds)} ns"
+                axes.text(0.01, at + 0.2, text, fontsize=8.5, transform=axes.get_yaxis_transform())
                 at -= 1
-            ticks.append(at)
-        axes.set_ylim(at + 0.7, 0.9)
+        axes.set_xscale("log")
+        axes.set_xlim(left=least)
+        axes.set_ylim(at + 0.5, 0.9)
         axes.set_yticks([])
         axes.set(xlabel="nanoseconds for each unknown of each point")
+        _powers(axes, "x")
         axes.spines["left"].set_visible(False)
 
-    said = "; ".join(f"{one.framework}: " + ", ".join(f"{t.what} {t.nanoseconds:.3g} ns" for t in one.timings) for one in found)
+    said = "; ".join(
+        f"{one.framework}: " + ", ".join(f"{t.what} {amount(t.nanoseconds)} ns" for t in one.timings) for one in found
+    )
     return _draw("speed", "Time per unknown", f"Bars of time per unknown. {said}.", paint, 0.9 + 0.36 * count)
+
+
+def _above(axes: Any) -> None:
+    """Put the legend over the drawing, where nothing is hidden by it."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, columnspacing=1.1, handlelength=1.6, borderpad=0.2
+    )
 
 
 def _extent(values: Vector) -> tuple[float, float]:
@@ -298,6 +320,8 @@ def _extent(values: Vector) -> tuple[float, float]:
 def _bar(axes: Any, shown: Any, label: str = "") -> None:
     bar = axes.figure.colorbar(shown, ax=axes, label=label)
     bar.outline.set_visible(False)
+    if label:
+        bar.ax.yaxis.get_major_locator().set_params(integer=True)
 
 
 def _power(exponent: float) -> str:

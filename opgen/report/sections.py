@@ -151,7 +151,7 @@ class Sections:
         found = make(self.operator, self.ranges)
         if found is None:
             return Section("failures", "Failures", ("No input varies in the sample: there is nothing to map.",))
-        held = "the others in the middle of their ranges" if len(self.ranges) > len(found.names) else ""
+        held = "the others in the middle of their ranges" if not dense and len(self.ranges) > len(found.names) else ""
         on_grid = "inputs are the same everywhere on the grid" if self.operator.coupled and not dense else ""
         notes = "; ".join(filter(None, (held, on_grid)))
         share = "Nothing fails" if found.failed == 0 else f"{found.failed:.1%} of the area fails (red)"
@@ -161,7 +161,9 @@ class Sections:
             + (f" Here {notes}." if notes else ""),
         )
         drawing = plots.failures(found)
-        return Section("failures", "Failures", words, (self.figure(drawing, f"Over {' and '.join(found.names)}."),))
+        caption = "Matrices and vectors drawn from the sample, their entries moved towards its middle or away."
+        caption = caption if dense else f"Iterations over {' and '.join(found.names)}."
+        return Section("failures", "Failures", words, (self.figure(drawing, caption),))
 
     def derivatives(self) -> Section:
         """Draw Taylor's remainders."""
@@ -170,7 +172,8 @@ class Sections:
         if found is None:
             return Section("derivatives", heading, ("No point of the sample converged: there is nothing to compare.",))
         rates = tuple("rounding" if rate is None else f"{rate:.2f}" for rate in found.rates)
-        self.tiles.append(Tile(" · ".join(rates), "Taylor rates; 1 · 2 · 3 are right"))
+        short = ", ".join("–" if rate is None else f"{rate:.1f}" for rate in found.rates)
+        self.tiles.append(Tile(short, "rates of Taylor remainders, which should be 1, 2, 3"))
         words = (
             "A derivative is right if what is left of J(x + hv) after so many terms of its Taylor series falls with the "
             "power of h that comes next. J is a weighted mean of the outputs, v a random direction; the gradient is the "
@@ -214,13 +217,19 @@ class Sections:
             return Section("speed", "Speed", ("Nothing converged: there is nothing to time.",))
         for one in timed[0].timings:
             if not one.own:
-                self.tiles.append(Tile(f"{one.nanoseconds:.3g} ns", "for each unknown of each point, from NumPy"))
+                self.tiles.append(
+                    Tile(f"{speed.amount(one.nanoseconds)} ns", "for each unknown of each point, from NumPy")
+                )
                 break
         rows = tuple(
-            (f"{one.framework}: {t.what}", f"{t.nanoseconds:.3g}", f"{t.ratio:.3g}") for one in timed for t in one.timings
+            (f"{one.framework}: {t.what}", speed.amount(t.nanoseconds), speed.amount(t.ratio))
+            for one in timed
+            for t in one.timings
         )
         header = ("computation", "ns for each unknown", "ratio")
-        table = Table("All of one run, the best of several; the ratio is to the first row of the framework", header, rows)
+        table = Table(
+            "All of one run, the best of several; the ratio is to the first row of the framework", header, rows
+        )
         words = (
             "float64, all threads that each library takes by itself, eager calls"
             + ("; points of the sample in one array." if not self.operator.coupled else "; a batch of systems."),

@@ -14,8 +14,8 @@ from opgen.report.operator import Operator, Vector, listed
 from opgen.report.sample import Ranges, draw
 
 _POINTS = 100_000
-_REPEATS = 7
-_LONGEST = 0.25  # seconds for one measurement
+_REPEATS = 9
+_LONGEST = 0.4  # seconds for one measurement
 
 Reference = Callable[..., Any]
 
@@ -43,6 +43,11 @@ class Speed:
 
     framework: str
     timings: tuple[Timing, ...]
+
+
+def amount(value: float) -> str:
+    """Write a number of three digits as people read it."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 class Arrays:
@@ -81,11 +86,11 @@ def pointwise(
     weights = framework.tensors([np.ones_like(a) for a in y])
     letter = "f" if operator.explicit else "F"
     rows: list[tuple[str, bool, Callable[[], Any]]] = [
-        (f"{letter} once, by {framework.name}'s own operations", True, lambda: formula(*tensors, *unknowns))
+        (f"{letter} once, its own operations", True, lambda: formula(*tensors, *unknowns))
     ]
     if newton is not None:
         times = max(iterations, 1)
-        what = f"Newton, {times} {'step' if times == 1 else 'steps'}, by {framework.name}'s own operations"
+        what = f"Newton, {times} {'step' if times == 1 else 'steps'}, its own operations"
         rows.append((what, True, lambda: newton(*tensors, iterations=times)))
     rows += _own(operator, framework, tensors, weights)
     return Speed(framework.name, _timed(rows, framework, _POINTS * len(operator.unknowns)))
@@ -136,9 +141,7 @@ def _own(
     return rows
 
 
-def _timed(
-    rows: list[tuple[str, bool, Callable[[], Any]]], framework: Framework, count: int
-) -> tuple[Timing, ...]:
+def _timed(rows: list[tuple[str, bool, Callable[[], Any]]], framework: Framework, count: int) -> tuple[Timing, ...]:
     found = []
     with np.errstate(all="ignore"):
         for what, own, run in rows:
