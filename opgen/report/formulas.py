@@ -139,8 +139,8 @@ def _formula(label: str, latex: str, value: Any, before: str, after: str = "", *
 
 
 def _latex(value: Any) -> str:
-    symbols = {s for s in value.atoms(sp.Symbol)}
-    return str(sp.latex(value, symbol_names={s: _named(s.name) for s in symbols}, mul_symbol=r" \, "))
+    spelled = {s: _named(s.name) for s in value.atoms(sp.Symbol)}
+    return str(sp.latex(value, symbol_names=spelled, mul_symbol=r" \, "))
 
 
 def _named(name: str) -> str:

@@ -32,7 +32,7 @@ class Taylor:
     """Remainders of Taylor's series of J = a weighted mean of the outputs, along a direction v.
 
     Shapes:
-        h: [steps]; remainders: [3, steps], after the value, the gradient and the second derivative, relative to J's size.
+        h: [steps]; remainders: [3, steps], after the value, the gradient and the second derivative, beside J's size.
 
     Attributes:
         rates: Fitted slopes, which should be 1, 2 and 3; None where a remainder is no more than rounding.
@@ -133,7 +133,7 @@ def taylor(operator: Operator, ranges: Ranges) -> Taylor | None:
     v = [w * (2 * u - 1) for w, u in zip(width, draw(operator, [(0, 1)] * len(ranges), len(x[0]), seed=9), strict=True)]
     at = operator.solve(x)
     keep = np.asarray(at.converged)
-    steps = 2.0 ** -np.arange(1, 19)
+    steps: Vector = np.exp2(-np.arange(1.0, 19.0))
     moved = [operator.solve([a + h * b for a, b in zip(x, v, strict=True)]) for h in steps]
     for solution in moved:
         keep = keep & solution.converged

@@ -2,107 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from opgen.errors import UsageError
 from opgen.report import svg
 from opgen.report.adjoint import Comparison
+from opgen.report.drawing import COLOURS, Plot, above, bar, draw, power, powers, reach
 from opgen.report.measure import Curve, Iterations, Map, Taylor
 from opgen.report.operator import Vector
 from opgen.report.speed import Speed, amount
-
-# Each is told from white and from black by a contrast of three and more.
-COLOURS = ("#3987d6", "#cf7a1c", "#2f9e6b", "#8f6bd9", "#d94f5c")
-_SIZE = (4.6, 3.0)
-_STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": svg.INK,
-    "axes.grid": True,
-    "axes.labelcolor": svg.INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "grid.alpha": 0.18,
-    "grid.color": svg.INK,
-    "legend.fontsize": 9,
-    "legend.framealpha": 0,
-    "legend.labelcolor": svg.INK,
-    "lines.linewidth": 1.8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "opgen",
-    "text.color": svg.INK,
-    "text.parse_math": False,
-    "xtick.color": svg.INK,
-    "ytick.color": svg.INK,
-}
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawing.
-
-    Attributes:
-        name: Of its file.
-        title: What it is.
-        alt: What is to be seen in it, for those who do not see it.
-        figure: matplotlib's.
-    """
-
-    name: str
-    title: str
-    alt: str
-    figure: Any
-
-    def inline(self) -> str:
-        """Return it as an element of a page."""
-        with _styled():
-            return svg.inline(svg.save(self.figure), f"plot-{self.name}", self.title, self.alt)
-
-    def file(self, kind: str) -> bytes:
-        """Return the content of a file of its own: black on white for paper, "svg" or "png"."""
-        with _styled():
-            if kind == "svg":
-                return svg.save(self.figure).replace(svg.INK, "#000000").encode()
-            stream = io.BytesIO()
-            self.figure.savefig(stream, format="png", dpi=160, facecolor="white", metadata={"Software": None})
-            return stream.getvalue()
-
-
-def check() -> None:
-    """See that there is something to draw with.
-
-    Raises:
-        UsageError: There is not.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UsageError("a report needs matplotlib, which is not installed", "pip install 'opgen[report]'") from None
-
-
-@contextlib.contextmanager
-def _styled() -> Iterator[None]:
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
-        yield
-
-
-def _draw(name: str, title: str, alt: str, paint: Callable[[Any], None], height: float = _SIZE[1]) -> Plot:
-    from matplotlib.figure import Figure
-
-    with _styled():
-        figure = Figure(figsize=(_SIZE[0], height))
-        paint(figure.subplots())
-    return Plot(name, title, alt, figure)
 
 
 def curve(found: Curve) -> Plot:
@@ -117,11 +27,12 @@ def curve(found: Curve) -> Plot:
         axes.set(xlabel=found.input, ylabel=found.output)
         axes.margins(x=0)
         if len(found.y) > 1:
-            _above(axes)
+            above(axes)
 
-    low, high = _extent(found.y)
-    alt = f"{found.output} over {found.input} from {found.x[0]:.4g} to {found.x[-1]:.4g}: between {low:.4g} and {high:.4g}."
-    return _draw(f"solution-{found.output}-{found.input}", f"{found.output} over {found.input}", alt, paint)
+    low, high = reach(found.y)
+    ends = f"from {found.x[0]:.4g} to {found.x[-1]:.4g}"
+    alt = f"{found.output} over {found.input} {ends}: between {low:.4g} and {high:.4g}."
+    return draw(f"solution-{found.output}-{found.input}", f"{found.output} over {found.input}", alt, paint)
 
 
 def image(
@@ -135,11 +46,11 @@ def image(
         )
         axes.grid(visible=False)
         axes.set(xlabel=labels[0], ylabel=labels[1])
-        _bar(axes, shown)
+        bar(axes, shown)
 
-    low, high = _extent(values)
+    low, high = reach(values)
     alt = f"{title}: an image, {values.shape[0]} by {values.shape[1]}, of values between {low:.4g} and {high:.4g}."
-    return _draw(name, title, alt, paint)
+    return draw(name, title, alt, paint)
 
 
 def lines(name: str, title: str, rows: Vector, label: str, *, connected: bool) -> Plot:
@@ -152,9 +63,10 @@ def lines(name: str, title: str, rows: Vector, label: str, *, connected: bool) -
         axes.set(xlabel=label)
         axes.margins(x=0.01)
 
-    low, high = _extent(rows)
-    alt = f"{title}: {len(rows)} systems drawn from the sample, {rows.shape[1]} entries each, between {low:.4g} and {high:.4g}."
-    return _draw(name, title, alt, paint)
+    low, high = reach(rows)
+    ends = f"between {low:.4g} and {high:.4g}"
+    alt = f"{title}: {len(rows)} systems drawn from the sample, {rows.shape[1]} entries each, {ends}."
+    return draw(name, title, alt, paint)
 
 
 def taylor(found: Taylor) -> Plot:
@@ -174,12 +86,12 @@ def taylor(found: Taylor) -> Plot:
                     found.h, np.where(ideal > 1e-17, ideal, np.nan), ":", color=svg.INK, alpha=0.55, linewidth=1
                 )
         axes.set(xlabel="step h", ylabel="remainder / |J|")
-        _powers(axes)
-        _above(axes)
+        powers(axes)
+        above(axes)
 
     said = ", ".join("rounding only" if rate is None else f"{rate:.2f}" for rate in found.rates)
     alt = f"Taylor remainders against the step, both logarithmic. Fitted rates: {said}; expected 1, 2 and 3."
-    return _draw("taylor", "Taylor remainders", alt, paint, 3.4)
+    return draw("taylor", "Taylor remainders", alt, paint, 3.4)
 
 
 def histogram(found: Iterations) -> Plot:
@@ -192,8 +104,9 @@ def histogram(found: Iterations) -> Plot:
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=False, axis="x")
 
-    alt = f"Histogram of iterations: half of {found.points} need at most {found.median}, the most is {len(found.count) - 1}."
-    return _draw("iterations", "Iterations", alt, paint)
+    most = len(found.count) - 1
+    alt = f"Histogram of iterations: half of {found.points} need at most {found.median}, the most is {most}."
+    return draw("iterations", "Iterations", alt, paint)
 
 
 def history(found: Iterations) -> Plot:
@@ -206,11 +119,12 @@ def history(found: Iterations) -> Plot:
             axes.semilogy(limits, np.maximum(row, 1e-30), "o-", color=colour, markersize=3.5, label=name)
         axes.set(xlabel="iterations allowed", ylabel="norm of the residual")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _powers(axes, "y")
-        _above(axes)
+        powers(axes, "y")
+        above(axes)
 
-    alt = f"Residual norm against the iterations allowed: the median falls from {found.quantiles[0, 0]:.2g} to {found.quantiles[0, -1]:.2g}."
-    return _draw("convergence", "Convergence", alt, paint)
+    first, last = found.quantiles[0, 0], found.quantiles[0, -1]
+    alt = f"Residual norm against the iterations allowed: the median falls from {first:.2g} to {last:.2g}."
+    return draw("convergence", "Convergence", alt, paint)
 
 
 def failures(found: Map) -> Plot:
@@ -234,13 +148,13 @@ def failures(found: Map) -> Plot:
         axes.grid(visible=False)
         axes.set(xlabel=found.names[0], ylabel=found.names[1])
         if not bad.all():
-            _bar(axes, shown, "iterations")
+            bar(axes, shown, "iterations")
 
     where = " and ".join(found.names)
     alt = (
         f"Iterations over {where}, in and beyond the sample domain, which is outlined: {found.failed:.1%} fail, in red."
     )
-    return _draw("failures", "Where it converges and where it fails", alt, paint)
+    return draw("failures", "Where it converges and where it fails", alt, paint)
 
 
 def _strip(axes: Any, found: Map) -> None:
@@ -265,13 +179,13 @@ def adjoint(found: Comparison) -> Plot:
         axes.hist(exponents, bins=bins, color=COLOURS[0])
         axes.axvline(np.log10(np.finfo(float).eps), color=svg.INK, linestyle=":", linewidth=1.2)
         axes.text(np.log10(np.finfo(float).eps) + 0.1, 0.93, "eps", transform=axes.get_xaxis_transform())
-        axes.xaxis.set_major_formatter(lambda value, _: f"10{_power(value)}" if value > -18 else "equal")
+        axes.xaxis.set_major_formatter(lambda value, _: f"10{power(value)}" if value > -18 else "equal")
         axes.set_xticks(np.arange(-18, bins[-1] + 1, 2))
         axes.set(xlabel="|direct − GMRES| / largest entry", ylabel="entries of the gradient")
         axes.grid(visible=False, axis="x")
 
     alt = f"Histogram of differences between direct and GMRES gradients: at most {found.differences.max():.1e}."
-    return _draw("adjoint", "Direct against GMRES adjoint", alt, paint)
+    return draw("adjoint", "Direct against GMRES adjoint", alt, paint)
 
 
 def speed(found: Sequence[Speed]) -> Plot:
@@ -296,41 +210,10 @@ def speed(found: Sequence[Speed]) -> Plot:
         axes.set_ylim(at + 0.5, 0.9)
         axes.set_yticks([])
         axes.set(xlabel="nanoseconds for each unknown of each point")
-        _powers(axes, "x")
+        powers(axes, "x")
         axes.spines["left"].set_visible(False)
 
     said = "; ".join(
         f"{one.framework}: " + ", ".join(f"{t.what} {amount(t.nanoseconds)} ns" for t in one.timings) for one in found
     )
-    return _draw("speed", "Time per unknown", f"Bars of time per unknown. {said}.", paint, 0.9 + 0.36 * count)
-
-
-def _above(axes: Any) -> None:
-    """Put the legend over the drawing, where nothing is hidden by it."""
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, columnspacing=1.1, handlelength=1.6, borderpad=0.2
-    )
-
-
-def _extent(values: Vector) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (float("nan"), float("nan"))
-
-
-def _bar(axes: Any, shown: Any, label: str = "") -> None:
-    bar = axes.figure.colorbar(shown, ax=axes, label=label)
-    bar.outline.set_visible(False)
-    if label:
-        bar.ax.yaxis.get_major_locator().set_params(integer=True)
-
-
-def _power(exponent: float) -> str:
-    return f"{exponent:.0f}".replace("−", "-").translate(_SUPERSCRIPTS)
-
-
-def _powers(axes: Any, which: str = "xy") -> None:
-    """Write powers of ten as plain text, which follows the page's font."""
-    for name in which:
-        axis = getattr(axes, f"{name}axis")
-        axis.set_major_formatter(lambda value, _: f"10{_power(np.log10(value))}" if value > 0 else "")
-        axis.set_minor_formatter(lambda value, _: "")
+    return draw("speed", "Time per unknown", f"Bars of time per unknown. {said}.", paint, 0.9 + 0.36 * count)

@@ -16,9 +16,9 @@ from opgen.build.manifest import Manifest
 from opgen.errors import UsageError
 from opgen.lower.program import Program
 from opgen.render.page import Listing, PageView, Stage, Typeset, render_page
-from opgen.report import formulas, plots
+from opgen.report import drawing, formulas
+from opgen.report.drawing import Plot
 from opgen.report.operator import open_operator
-from opgen.report.plots import Plot
 from opgen.report.sample import fit
 from opgen.report.sections import Sections
 
@@ -49,7 +49,7 @@ def check() -> None:
     Raises:
         UsageError: Something is not.
     """
-    plots.check()
+    drawing.check()
     formulas.mathml("x")
     try:
         import pygments  # noqa: F401
@@ -112,21 +112,39 @@ def _stages(subject: Subject) -> tuple[Stage, ...]:
     costs = tuple((heading, sentence) for heading, sentence in subject.facts if heading == "operations")
     lines = sum(len(_text(subject, path).splitlines()) for path in record.files)
     compiled = [path for path in record.files if path.endswith(".cc")]
-    against = {name: ", ".join(f"{n} {v}" for n, v in made.against) for name, made in record.libraries.items()}
-    return (
-        Stage("load", "Spec", (("read from", where), ("inputs", ", ".join(program.input_names)),
-                               ("given", ", ".join([*said, *(["auxiliary"] if spec.auxiliary else [])]) or "the formula alone"),
-                               ("sha256", source.digest[:16]))),
-        Stage("analyse", "Model", (("kind", program.kind), *found)),
-        Stage("lower", "Program", (*costs, ("digest", program.digest[:16]))),
-        Stage("render", "Tree", (("files", f"{len(record.files)}, {lines:,} lines"), ("for", ", ".join(record.targets)))),
-        Stage("write", "Written", (("built because", "; ".join(record.reasons) or "it was not built before"),)),
-        Stage("plan", "Plan", (("compiler", environment.compiler or "none"), ("flags", " ".join(record.flags)),
-                               ("processor", f"-march={environment.march or 'default'}"),
-                               ("compiles", ", ".join(sorted(compiled))))),
-        Stage("build", "Artifact", tuple((name, _size(subject, name) + (f", linked to {against[name]}" if against[name] else ""))
-                                         for name in sorted(record.libraries))),
-    )  # fmt: skip
+    against = {
+        name: "".join(f", linked to {n} {v}" for n, v in made.against) for name, made in record.libraries.items()
+    }
+    asked = ", ".join([*said, *(["auxiliary"] if spec.auxiliary else [])])
+    libraries = tuple((name, _size(subject, name) + against[name]) for name in sorted(record.libraries))
+    chain: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+        (
+            "load",
+            "Spec",
+            (
+                ("read from", where),
+                ("inputs", ", ".join(program.input_names)),
+                ("given", asked or "the formula alone"),
+                ("sha256", source.digest[:16]),
+            ),
+        ),
+        ("analyse", "Model", (("kind", program.kind), *found)),
+        ("lower", "Program", (*costs, ("digest", program.digest[:16]))),
+        ("render", "Tree", (("files", f"{len(record.files)}, {lines:,} lines"), ("for", ", ".join(record.targets)))),
+        ("write", "Written", (("built because", "; ".join(record.reasons) or "it was not built before"),)),
+        (
+            "plan",
+            "Plan",
+            (
+                ("compiler", environment.compiler or "none"),
+                ("flags", " ".join(record.flags)),
+                ("processor", f"-march={environment.march}" if environment.march else "any"),
+                ("compiles", ", ".join(sorted(compiled))),
+            ),
+        ),
+        ("build", "Artifact", libraries),
+    )
+    return tuple(Stage(*stage) for stage in chain)
 
 
 def _size(subject: Subject, library: str) -> str:
@@ -152,8 +170,10 @@ def _rank(path: str) -> tuple[bool, bool, str]:
 
 def _listing(path: str, text: str, suffix: str) -> Listing:
     from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import CppLexer, PythonLexer, TextLexer
+    from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers.c_cpp import CppLexer
+    from pygments.lexers.python import PythonLexer
+    from pygments.lexers.special import TextLexer
 
     lexer = {"C++": CppLexer, "Python": PythonLexer}.get(_KINDS[suffix], TextLexer)()
     html = highlight(text, lexer, HtmlFormatter(nowrap=True))
@@ -162,7 +182,7 @@ def _listing(path: str, text: str, suffix: str) -> Listing:
 
 def _highlighting() -> tuple[str, str]:
     """Return rules for the colours of code, in the light and in the dark."""
-    from pygments.formatters import HtmlFormatter
+    from pygments.formatters.html import HtmlFormatter
 
     rules = []
     for style in ("default", "github-dark"):
@@ -180,8 +200,12 @@ def _versions(record: Manifest) -> tuple[tuple[str, str], ...]:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             continue
-    return (("processor", f"{_processor()}, {len(os.sched_getaffinity(0))} threads"), ("system", platform.platform()),
-            ("compiler", record.environment.compiler or "none"), ("versions", ", ".join(map(" ".join, found))))  # fmt: skip
+    return (
+        ("processor", f"{_processor()}, {len(os.sched_getaffinity(0))} threads"),
+        ("system", platform.platform()),
+        ("compiler", record.environment.compiler or "none"),
+        ("versions", ", ".join(map(" ".join, found))),
+    )
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from opgen.report.operator import Operator, Vectors
+from opgen.report.operator import Operator, Vector, Vectors
 
 Ranges = Sequence[tuple[float, float]]
 SEED = 20240229
@@ -44,7 +44,7 @@ def constant(operator: Operator, levels: Vectors) -> Vectors:
 
 
 def fit(operator: Operator, ranges: Ranges) -> Operator:
-    """Choose the largest of a few grids on which every system that is drawn converges, as a grid has to suit its sample."""
+    """Choose the largest of a few grids on which every system drawn converges: a grid has to suit its sample."""
     if not operator.coupled:
         return operator
     count = len(operator.interface.DIMENSIONS)
@@ -67,9 +67,9 @@ def _is_grid(operator: Operator) -> bool:
     )
 
 
-def _waves(rng: np.random.Generator, count: int, core: tuple[int, ...]) -> np.ndarray:
+def _waves(rng: np.random.Generator, count: int, core: tuple[int, ...]) -> Vector:
     """Draw smooth fields between 0 and 1: a few cosines along each axis, of random size and phase."""
-    total = np.zeros((count, *core))
+    total: Vector = np.zeros((count, *core))
     for waves in itertools.product(range(3), repeat=len(core)):
         part = rng.normal(size=(count, *[1] * len(core))) / (1 + sum(waves))
         for axis, wave in enumerate(waves):
@@ -82,4 +82,5 @@ def _waves(rng: np.random.Generator, count: int, core: tuple[int, ...]) -> np.nd
     low, high = total.min(axes, keepdims=True), total.max(axes, keepdims=True)
     level = rng.uniform(0, 1, (count, *[1] * len(core)))
     span = rng.uniform(0.3, 1, level.shape) * np.where(high > low, 1, 0)
-    return level * (1 - span) + span * (total - low) / np.where(high > low, high - low, 1)
+    made: Vector = level * (1 - span) + span * (total - low) / np.where(high > low, high - low, 1)
+    return made

@@ -13,8 +13,8 @@ from opgen.analyse.model import Model
 from opgen.render.page import Figure, Section, Table, Tile
 from opgen.report import adjoint, formulas, measure, plots, speed
 from opgen.report.adjoint import Framework
+from opgen.report.drawing import COLOURS, Plot
 from opgen.report.operator import Operator
-from opgen.report.plots import Plot
 from opgen.report.sample import Ranges, draw
 
 Tell = Callable[[str], None]
@@ -54,7 +54,7 @@ class Sections:
         self.tell("comparing adjoints")
         yield self.adjoints(found)
         self.tell("timing")
-        yield self.speed(found)
+        yield self.timings(found)
 
     def figure(self, plot: Plot, caption: str) -> Figure:
         """Take up a drawing."""
@@ -89,8 +89,8 @@ class Sections:
         return Section("solution", "Solution", tuple(words), tuple(figures))
 
     def _fields(self) -> Section:
-        operator, n = self.operator, len(self.operator.inputs)
-        x = draw(operator, self.ranges, len(plots.COLOURS))
+        operator = self.operator
+        x = draw(operator, self.ranges, len(COLOURS))
         values = operator.values(x)
         sizes = ", ".join(f"{name} = {size}" for name, size in
                           zip(operator.interface.DIMENSIONS, operator.sizes, strict=True))  # fmt: skip
@@ -100,7 +100,7 @@ class Sections:
             "which all systems drawn converge.",
         )
         smooth = self.model.kind == "field"
-        drawn = [(name, a, "input") for name, a in zip(operator.inputs, x, strict=True) if 0 < len(a.shape) - 1]
+        drawn = [(name, a, "input") for name, a in zip(operator.inputs, x, strict=True) if a.ndim > 1]
         drawn = drawn[:2] if smooth else []
         drawn += [(name, a, "output") for name, a in zip(operator.outputs, values, strict=True)]
         figures = []
@@ -123,7 +123,6 @@ class Sections:
                 drawing = plots.image(key, title, plane, (axes[-1], axes[-2]))
                 caption = f"{title} of one system{cut}."
             figures.append(self.figure(drawing, caption))
-        del n
         return Section("solution", "Solution", words, tuple(figures))
 
     def newton(self) -> Section:
@@ -139,7 +138,7 @@ class Sections:
             self.figure(plots.histogram(found), f"Iterations of {found.points:,} {things} drawn from the sample."),
             self.figure(
                 plots.history(found),
-                "Norm of the residual when the iteration is stopped after 1, 2, … steps. Quadratic convergence bends down.",
+                "Norm of the residual when the iteration stops after 1, 2, … steps; quadratic convergence bends down.",
             ),
         )
         return Section("newton", "Convergence", (), figures)
@@ -175,9 +174,9 @@ class Sections:
         short = ", ".join("–" if rate is None else f"{rate:.1f}" for rate in found.rates)
         self.tiles.append(Tile(short, "rates of Taylor remainders, which should be 1, 2, 3"))
         words = (
-            "A derivative is right if what is left of J(x + hv) after so many terms of its Taylor series falls with the "
-            "power of h that comes next. J is a weighted mean of the outputs, v a random direction; the gradient is the "
-            "direct adjoint's. A kink between x and x + hv lowers a rate; below rounding there is none.",
+            "Derivatives are right if what is left of J(x + hv) after so many terms of its Taylor series falls with "
+            "the power of h that comes next. J is a weighted mean of the outputs, v a random direction; the gradient "
+            "is the direct adjoint's. A kink between x and x + hv lowers a rate; below rounding there is none.",
         )
         rows = tuple(zip(_REMAINDERS, _EXPECTED, rates, strict=True))
         table = Table("Fitted rates", ("remainder", "expected", "fitted"), rows)
@@ -206,7 +205,7 @@ class Sections:
         caption = "All entries of the gradients; 'equal' are those that agree to the last bit."
         return Section(anchor, heading, words, (self.figure(plots.adjoint(made), caption),), (table,))
 
-    def speed(self, found: list[Framework]) -> Section:
+    def timings(self, found: list[Framework]) -> Section:
         """Time it."""
         timed = []
         for framework in (speed.Arrays(), *found):
@@ -215,12 +214,10 @@ class Sections:
                 timed.append(one)
         if not timed:
             return Section("speed", "Speed", ("Nothing converged: there is nothing to time.",))
-        for one in timed[0].timings:
-            if not one.own:
-                self.tiles.append(
-                    Tile(f"{speed.amount(one.nanoseconds)} ns", "for each unknown of each point, from NumPy")
-                )
-                break
+        for timing in timed[0].timings:
+            if not timing.own:
+                each = f"for each unknown of each point, with {timed[0].framework}"
+                self.tiles.append(Tile(f"{speed.amount(timing.nanoseconds)} ns", each))
         rows = tuple(
             (f"{one.framework}: {t.what}", speed.amount(t.nanoseconds), speed.amount(t.ratio))
             for one in timed
