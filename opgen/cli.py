@@ -19,6 +19,7 @@ from opgen.commands.doctor import doctor
 from opgen.commands.init import init
 from opgen.commands.inspect import inspect
 from opgen.commands.list import list_
+from opgen.commands.package import package
 from opgen.commands.report import report
 from opgen.commands.screen import DEBUG, note, say
 from opgen.commands.test import test
@@ -37,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, inspect, build, test, list_, clean, report, doctor):
+for command in (init, inspect, build, test, list_, clean, report, package, doctor):
     app.command(name=command.__name__.rstrip("_"))(command)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opgen.commands.screen import GENERATED, Progress, note, say
+from opgen.commands.screen import GENERATED, From, Progress, note, say
 
 if TYPE_CHECKING:
     from opgen.commands.packages import Package
@@ -19,7 +19,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page [NAME-report.html beside the package].")
     ] = None,
-    generated: Annotated[Path, typer.Option("--from", help="Folder of the generated packages.")] = GENERATED,
+    generated: From = GENERATED,
     drawings: Annotated[
         Path | None, typer.Option("--plots", metavar="FOLDER", help="Also write each plot there, as SVG and PNG.")
     ] = None,
@@ -57,18 +57,14 @@ def _subject(package: Package, generated: Path, progress: Progress) -> Subject:
     from opgen.analyse import analyse
     from opgen.build import manifest
     from opgen.commands.chain import load, located
+    from opgen.commands.packages import source_of
     from opgen.commands.summary import summary
-    from opgen.errors import UsageError
     from opgen.lower import lower
     from opgen.pipeline import build
     from opgen.report.report import Subject
 
-    record = manifest.read(package.folder)
-    if record is None:
-        raise UsageError(f"the manifest of '{package.folder}' cannot be read", "build it with opgen build --force")
+    record = source_of(package)
     source = record.source
-    if source.file is not None and not source.file.is_file():
-        raise UsageError(f"'{source.file}', which {record.op} was made from, is gone", "bring it back, or build anew")
     build(
         source.file or source.text or "",
         text=source.file is None,

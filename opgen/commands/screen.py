@@ -14,6 +14,7 @@ import typer
 DEBUG = "opgen.debug"  # key of the global option in a context's meta
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the generated packages.")]
+From = Annotated[Path, typer.Option("--from", metavar="FOLDER", help="Folder of the generated packages.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Expr = Annotated[str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file.")]
 Unknown = Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="What to solve the formula for [y].")]
