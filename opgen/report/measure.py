@@ -29,10 +29,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Taylor:
-    """Remainders of Taylor's series of J = a weighted mean of the outputs, along a direction v.
+    """Remainders of Taylor's series of J, a weighted sum of the outputs at a point or of a system, along a direction v.
 
     Shapes:
-        h: [steps]; remainders: [3, steps], after the value, the gradient and the second derivative, beside J's size.
+        h: [steps]; remainders: [3, steps], after the value, the gradient and the second derivative: their sizes
+            at all points or systems together, beside that of J.
 
     Attributes:
         rates: Fitted slopes, which should be 1, 2 and 3; None where a remainder is no more than rounding.
@@ -143,12 +144,13 @@ def taylor(operator: Operator, ranges: Ranges) -> Taylor | None:
     weights = [rng.uniform(0.5, 1.5, a.shape) * keep.reshape(-1, *[1] * (a.ndim - 1)) / a.size for a in y]
     gradient = operator.adjoint(x, y, weights)
     second = operator.second(x, y, weights, v)
-    slope, bend = (sum(float(np.nansum(a * b)) for a, b in zip(g, v, strict=True)) for g in (gradient, second))
-    change = np.array([_change(weights, solution.value, y) for solution in moved])
-    remainders = np.abs(np.stack([change, change - steps * slope, change - steps * slope - steps**2 / 2 * bend]))
-    # The weights of all outputs add up to the size that a remainder is seen beside.
-    size = sum(float(np.nansum(np.abs(w * a))) for w, a in zip(weights, y, strict=True))
-    remainders /= max(size, float(np.abs(change).max()), 1e-300)
+    slope, bend = (_sum(g, v) for g in (gradient, second))
+    change = np.array([_sum(weights, [a - b for a, b in zip(_outputs(m.value), y, strict=True)]) for m in moved])
+    h = steps[:, None]
+    rest = np.stack([change, change - h * slope, change - h * slope - h**2 / 2 * bend])
+    # Points and systems one by one, so that what is left of one does not cancel that of another.
+    remainders: Vector = np.abs(rest).sum(axis=-1)
+    remainders /= max(float(np.abs(_sum(weights, y)).sum()), float(np.abs(change).max()), 1e-300)
     return Taylor(steps, remainders, tuple(_rate(steps, row) for row in remainders))
 
 
@@ -156,8 +158,12 @@ def _outputs(value: object) -> Vectors:
     return list(value) if isinstance(value, tuple) else [value]  # type: ignore[list-item]
 
 
-def _change(weights: Vectors, value: object, before: Vectors) -> float:
-    return sum(float(np.nansum(w * (a - b))) for w, a, b in zip(weights, _outputs(value), before, strict=True))
+def _sum(a: Vectors, b: Vectors) -> Vector:
+    """Add up products of entries for each point or system; what failed counts nothing."""
+    total: Vector = np.zeros(len(a[0]))
+    for one, other in zip(a, b, strict=True):
+        total += np.nan_to_num(one * other).reshape(len(one), -1).sum(axis=1)
+    return total
 
 
 def _rate(h: Vector, remainder: Vector) -> float | None:

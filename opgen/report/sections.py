@@ -175,8 +175,9 @@ class Sections:
         self.tiles.append(Tile(short, "rates of Taylor remainders, which should be 1, 2, 3"))
         words = (
             "Derivatives are right if what is left of J(x + hv) after so many terms of its Taylor series falls with "
-            "the power of h that comes next. J is a weighted mean of the outputs, v a random direction; the gradient "
-            "is the direct adjoint's. A kink between x and x + hv lowers a rate; below rounding there is none.",
+            "the power of h that comes next. J is a weighted sum of the outputs at each point, or of each system, v a "
+            "random direction; the gradient is the direct adjoint's. A kink between x and x + hv lowers a rate; below "
+            "rounding there is none.",
         )
         rows = tuple(zip(_REMAINDERS, _EXPECTED, rates, strict=True))
         table = Table("Fitted rates", ("remainder", "expected", "fitted"), rows)
