@@ -20,6 +20,8 @@ from opgen.commands.examples import epilog
 from opgen.commands.init import init
 from opgen.commands.inspect import inspect
 from opgen.commands.list import list_
+from opgen.commands.package import package
+from opgen.commands.report import report
 from opgen.commands.screen import DEBUG, note, paint, say
 from opgen.commands.test import test
 from opgen.commands.watch import watch
@@ -37,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, inspect, build, watch, test, list_, clean, doctor):
+for command in (init, inspect, build, watch, test, list_, clean, report, package, doctor):
     name = command.__name__.rstrip("_")
     app.command(name=name, epilog=epilog(name))(command)
 

@@ -54,6 +54,7 @@ def build(
     output: Path = Path("generated"),
     targets: tuple[str, ...] | None = None,
     only: tuple[str, ...] | None = None,
+    march: str | None = None,
     force: bool = False,
     progress: Callable[[str], None] = ignore,
     verbose: bool = False,
@@ -68,6 +69,7 @@ def build(
         output: Folder in which packages lie.
         targets: Frameworks to build for; those that are installed if left out.
         only: Names of the operators to build; all of the file if left out.
+        march: Processor to compile for, as -march names it; $OPGEN_MARCH, else the one that is here, if left out.
         force: Build even if nothing changed, and compile even what the cache holds.
         progress: Told what is being done, from one thread at a time.
         verbose: Tell the compiler's commands too.
@@ -87,7 +89,7 @@ def build(
         with lock:
             progress(message)
 
-    return _Build(asked, file, definition, Path(output), targets, only, force, tell, verbose).run()
+    return _Build(asked, file, definition, Path(output), targets, only, march, force, tell, verbose).run()
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class _Build:
     output: Path
     asked_targets: tuple[str, ...] | None
     only: tuple[str, ...] | None
+    march: str | None
     force: bool
     progress: Callable[[str], None]
     verbose: bool
@@ -128,7 +131,7 @@ class _Build:
         self.targets = choose(self.asked_targets, {"tf": self.tensorflow, "torch": stable, "jax": self.jax})
         self.torch = torch if self.targets != ("numpy",) else None
         self.cache = open_cache()
-        compiler, fault = _compiler(self.cache)
+        compiler, fault = _compiler(self.cache, self.march)
         self.environment = current.environment(
             compiler,
             self.tensorflow if "tf" in self.targets else None,
@@ -278,10 +281,10 @@ def _written(source: str | Path | Implicit | Explicit) -> str:
     return describe(source)
 
 
-def _compiler(cache: Cache) -> tuple[Compiler | None, ToolchainError]:
+def _compiler(cache: Cache, march: str | None) -> tuple[Compiler | None, ToolchainError]:
     """Find the compiler; that there is none matters only if there is something to compile."""
     try:
-        return find_compiler(cache), ToolchainError("")
+        return find_compiler(cache, march), ToolchainError("")
     except ToolchainError as error:
         return None, error
 

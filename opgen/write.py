@@ -45,7 +45,11 @@ def write(tree: Tree, folder: Path, earlier: Iterable[str] = ()) -> Written:
 
 def write_text(path: Path, text: str) -> bool:
     """Write one file in one go if it differs, and return whether it did."""
-    data = text.encode()
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> bool:
+    """Write one file in one go if it differs, and return whether it did."""
     if not path.is_symlink() and _content(path) == data:
         return False
     with _aside(path) as (file, new):

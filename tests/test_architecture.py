@@ -14,12 +14,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "opgen"
 MODULES = {path.relative_to(ROOT).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
-# The commands that show formulas.
+# What shows formulas.
 SHOWN = (
     "opgen/commands/summary.py",
     "opgen/commands/coupled_summary.py",
     "opgen/commands/formulas.py",
     "opgen/commands/latex.py",
+    "opgen/report/formulas.py",
 )
 # Where a package may be imported.
 HOMES = {
@@ -27,11 +28,17 @@ HOMES = {
     "jinja2": ("opgen/render/",),
     "subprocess": ("opgen/build/process.py",),
     "typer": ("opgen/cli.py", "opgen/commands/"),
+    "matplotlib": ("opgen/report/drawing.py",),
+    "wheel": ("opgen/package/",),
+    "elftools": ("opgen/package/",),
 }
 # Who may talk to the user and end the process.
 FRONT = ("opgen/cli.py", "opgen/__main__.py", "opgen/commands/")
 # The chain: a stage knows those before it.
-STAGES = ("loading", "analyse", "lower", "render", "write", "build", "pipeline", "api", "commands", "cli")
+STAGES = (
+    *("loading", "analyse", "lower", "render", "write", "build", "pipeline", "api"),
+    *("report", "package", "commands", "cli"),
+)
 # What all of them may know.
 COMMON = ("errors", "__version__")
 

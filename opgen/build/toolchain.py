@@ -83,19 +83,23 @@ class Toolchain:
     eigen: Framework | None = None
 
 
-def find_compiler(cache: Cache) -> Compiler:
+def find_compiler(cache: Cache, march: str | None = None) -> Compiler:
     """Find the compiler: $CXX, else c++ or g++ on PATH.
 
+    Args:
+        cache: Where its answers are kept.
+        march: The processor to compile for, as -march names it; None for $OPGEN_MARCH, else the one that is here.
+
     Raises:
-        ToolchainError: There is none, or it does not run.
+        ToolchainError: There is none, it does not run, or it knows no such processor.
     """
     command = _command()
     version = _version(command)
     path = os.path.realpath(shutil.which(command[0]) or command[0])
-    asked = os.environ.get("OPGEN_MARCH", "")
+    asked = os.environ.get("OPGEN_MARCH", "") if march is None else march
     about = [path, command[1:], version, asked, processor.present()]
     record = cache.root / "compilers" / f"{digest.of_json(about)[:32]}.json"
-    known = read_record(record) or _probe(command, asked)
+    known = read_record(record) or _probe(command, asked, "OPGEN_MARCH" if march is None else "--march")
     if not record.exists():
         _remember(record, known)
     return Compiler(
@@ -184,7 +188,7 @@ def _version(command: list[str]) -> str:
     return line
 
 
-def _probe(command: list[str], asked: str) -> dict[str, Any]:
+def _probe(command: list[str], asked: str, asker: str) -> dict[str, Any]:
     """Ask the compiler what it makes use of."""
     for march in [asked] if asked else ["native", ""]:
         done = run([*command, *march_flags(march), "-dM", "-E", "-x", "c++", "/dev/null"])
@@ -193,8 +197,8 @@ def _probe(command: list[str], asked: str) -> dict[str, Any]:
     else:
         line = first_line(done.output)
         if asked:
-            raise ToolchainError(f"the compiler refuses -march={asked}, which OPGEN_MARCH asks for: {line}",
-                                 "set OPGEN_MARCH to native, or to a name such as x86-64-v3")  # fmt: skip
+            raise ToolchainError(f"the compiler refuses -march={asked}, which {asker} asks for: {line}",
+                                 "choose native, or a name such as x86-64-v3")  # fmt: skip
         raise ToolchainError(f"'{shlex.join(command)}' cannot read C++: {line}", _INSTALL_COMPILER)
     used = processor.features(done.output)
     if march == "native" and processor.present():

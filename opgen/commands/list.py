@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from opgen.commands.screen import GENERATED, AsJson, Output, say, say_json, table
@@ -31,14 +32,14 @@ def list_(output: Output = GENERATED, as_json: AsJson = False) -> None:
         say(table(("op", "kind", "targets", "built against", "state"), rows))
 
 
-def _entry(package: Package, environment: Callable[[tuple[str, ...]], Environment]) -> dict[str, Any]:
+def _entry(package: Package, environment: Callable[[tuple[str, ...], str | None], Environment]) -> dict[str, Any]:
     from opgen.build import manifest
 
     record = manifest.read(package.folder)
     if record is None:
         reasons = ["its manifest cannot be read: build it with --force"]
     else:
-        reasons = _reasons(record, package, environment(record.targets))
+        reasons = _reasons(record, package, environment(record.targets, record.environment.march or None))
     libraries = record.libraries.values() if record else ()
     return {
         "name": package.name,
@@ -65,8 +66,8 @@ def _reasons(record: Manifest, package: Package, environment: Environment) -> li
     return list(dict.fromkeys(found))
 
 
-def _surroundings() -> Callable[[tuple[str, ...]], Environment]:
-    """Look at the tools once, and return what a build for given targets would depend on."""
+def _surroundings() -> Callable[[tuple[str, ...], str | None], Environment]:
+    """Look at the tools once, and return what a build for given targets and processor would depend on."""
     from opgen import __version__
     from opgen.build import digest
     from opgen.build.cache import open_cache
@@ -74,13 +75,14 @@ def _surroundings() -> Callable[[tuple[str, ...]], Environment]:
     from opgen.build.toolchain import find_compiler, find_jax, find_tensorflow, find_torch
     from opgen.errors import ToolchainError
 
-    try:
-        compiler = find_compiler(open_cache())
-    except ToolchainError:
-        compiler = None  # what is there is as good as before
     tensorflow, torch, jax = find_tensorflow(), find_torch(), find_jax()
 
-    def environment(targets: tuple[str, ...]) -> Environment:
+    @cache
+    def environment(targets: tuple[str, ...], march: str | None) -> Environment:
+        try:
+            compiler = find_compiler(open_cache(), march)
+        except ToolchainError:
+            compiler = None  # what is there is as good as before
         return Environment(
             opgen=__version__,
             code=digest.of_opgen(),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opgen.build import manifest
 from opgen.build.cache import read_record
-from opgen.build.manifest import NAME as MANIFEST
 from opgen.errors import UsageError, suggest
 
 
@@ -46,7 +46,7 @@ def _packages(output: Path) -> Iterator[Package]:
     for folder in output.iterdir() if output.is_dir() else ():
         # A link belongs to whoever made it, and so does what it leads to.
         if folder.is_dir() and not folder.is_symlink():
-            record = read_record(folder / MANIFEST)
+            record = read_record(folder / manifest.NAME)
             if record is not None and "opgen" in record:
                 yield Package(folder.name, folder, record)
 
@@ -63,3 +63,20 @@ def named(output: Path, names: Sequence[str]) -> tuple[Package, ...]:
             held = f"'{output}' holds {', '.join(packages)}" if packages else f"'{output}' holds no operator"
             raise UsageError(f"no operator '{name}' is built", suggest(name, packages) or f"{held}; see opgen build")
     return tuple(packages[name] for name in dict.fromkeys(names)) if names else tuple(packages.values())
+
+
+def source_of(package: Package) -> manifest.Manifest:
+    """Return the record of a package whose source is still there.
+
+    Raises:
+        UsageError: It is not, or the record cannot be read.
+    """
+    record = manifest.read(package.folder)
+    if record is None:
+        raise UsageError(f"the manifest of '{package.folder}' cannot be read", "build it with opgen build --force")
+    file = record.source.file
+    if file is None and record.source.text is None:
+        raise UsageError(f"'{package.folder}' does not say what it was made from", "build it anew from its residual")
+    if file is not None and not file.is_file():
+        raise UsageError(f"'{file}', which {record.op} was made from, is gone", "bring it back, or build anew")
+    return record

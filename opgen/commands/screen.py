@@ -15,6 +15,7 @@ import typer
 DEBUG = "opgen.debug"  # key of the global option in a context's meta
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the generated packages.")]
+From = Annotated[Path, typer.Option("--from", metavar="FOLDER", help="Folder of the generated packages.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Expr = Annotated[
     str | None, typer.Option("--expr", metavar="TEXT", help="A formula in place of a file, as text or in LaTeX.")
@@ -25,6 +26,10 @@ Target = Annotated[
     typer.Option("--target", metavar="LIST", help="From tf, torch, jax, numpy, with commas [those installed]."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+March = Annotated[
+    str | None,
+    typer.Option("--march", metavar="NAME", help="Processor to compile for, such as x86-64-v3 [the one that is here]."),
+]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the operator.")]
 GENERATED = Path("generated")
 

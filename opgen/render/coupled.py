@@ -76,6 +76,7 @@ class CoupledView:
     """The holes of coupled_kernel.cc."""
 
     banner: tuple[str, ...]
+    op: str
     equations: tuple[str, ...]
     type: str
     name_literal: str
@@ -106,6 +107,7 @@ def coupled_view(program: Program, banner: tuple[str, ...], type_name: str) -> C
     arrays = program.nests.arrays
     return CoupledView(
         banner=banner,
+        op=program.name,
         equations=tuple(" ".join(e.split()).rstrip("\\") for e in program.mathematics.equations),
         type=type_name,
         name_literal=string(program.name),

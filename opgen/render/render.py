@@ -13,17 +13,24 @@ from opgen import __version__
 from opgen.lower.program import Program
 from opgen.render.aten_coupled import coupled_aten_view
 from opgen.render.coupled import coupled_view
+from opgen.render.header import header_view
 from opgen.render.package import package_view
 from opgen.render.tree import Tree
 from opgen.render.view import KernelView, aten_view, kernel_view, type_name
 
 # Where templates lie: in the package if it was installed from a wheel, beside it in a checkout.
-FOLDERS = (Path(__file__).parent.parent / "templates", Path(__file__).parent.parent.parent / "templates")
+FOLDERS = (
+    Path(__file__).parent.parent / "templates",
+    Path(__file__).parent.parent.parent / "templates",
+    Path(__file__).parent.parent / "include",  # the C header of an operator holds what all of them share
+)
 
 # Path in the package -> template and the targets any of which needs it (none: always).
 FILES: tuple[tuple[str, str, str | None], ...] = (
     ("README.md", "package/README.md.jinja", None),
     ("__init__.py", "package/__init__.py.jinja", None),
+    ("cmake/{op}-config.cmake", "cmake/config.cmake.jinja", None),
+    ("include/{op}.h", "include/op.h.jinja", None),
     ("interface.py", "package/interface.py.jinja", None),
     ("jax_op.py", "package/jax_op.py.jinja", "jax"),
     ("jax_primitives.py", "package/jax_primitives.py.jinja", "jax"),
@@ -66,6 +73,7 @@ def render(program: Program, targets: tuple[str, ...]) -> Tree:
         "src/xla_ffi.cc.jinja": kernel_view(program, banner),
         "src/aten_adjoint.cc.jinja": aten_view(program, banner),
     }
+    views["include/op.h.jinja"] = views["cmake/config.cmake.jinja"] = header_view(program, banner)
     package = package_view(program, targets)
     coupled = COUPLED if program.coupled else {}
     if program.aten_nests is not None:

@@ -22,6 +22,7 @@ class KernelView:
     """The holes of kernel.cc and tf_op.cc."""
 
     banner: tuple[str, ...]
+    op: str
     equations: tuple[str, ...]
     type: str
     coupled: bool
@@ -96,6 +97,7 @@ def kernel_view(program: Program, banner: tuple[str, ...]) -> KernelView:
     square = 0 if program.explicit else k * k
     return KernelView(
         banner=banner,
+        op=program.name,
         equations=tuple(_comment(e) for e in program.mathematics.equations),
         type=type_name(program.name),
         coupled=program.coupled,

@@ -1,0 +1,1 @@
+"""A wheel of operators, which installs and runs without opgen."""

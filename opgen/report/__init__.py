@@ -1,0 +1,1 @@
+"""A page about one operator: what is measured, drawn and said in it."""
