@@ -22,7 +22,7 @@ OPGEN_INLINE double abs(double a) { return std::fabs(a); }
 template <int N>
 OPGEN_INLINE Pack<N> abs(const Pack<N>& a) {
   Pack<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = (Vec)((Bits)a.v[i] & INT64_MAX);
+  OPGEN_EACH(r.v[i] = (Vec)((Bits)a.v[i] & INT64_MAX))
   return r;
 }
 
@@ -86,7 +86,7 @@ OPGEN_LANEWISE(pentagamma, polygamma<3>)
   template <int N>                                                                \
   OPGEN_INLINE Pack<N> name(const Pack<N>& a) {                                   \
     Pack<N> r;                                                                    \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = OPGEN_VECTOR_NAME(v, name)(a.v[i]);      \
+    OPGEN_EACH(r.v[i] = OPGEN_VECTOR_NAME(v, name)(a.v[i]))      \
     return r;                                                                     \
   }
 #define OPGEN_BINARY(name)                                                               \
@@ -95,7 +95,7 @@ OPGEN_LANEWISE(pentagamma, polygamma<3>)
   template <int N>                                                                       \
   OPGEN_INLINE Pack<N> name(const Pack<N>& a, const Pack<N>& b) {                        \
     Pack<N> r;                                                                           \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = OPGEN_VECTOR_NAME(vv, name)(a.v[i], b.v[i]);    \
+    OPGEN_EACH(r.v[i] = OPGEN_VECTOR_NAME(vv, name)(a.v[i], b.v[i]))    \
     return r;                                                                            \
   }
 #else

@@ -10,6 +10,14 @@
 #define OPGEN_UNROLL _Pragma("GCC unroll 8")
 #define OPGEN_INLINE inline __attribute__((always_inline))
 
+// The body for i = 0 .. N - 1; thousands of loops of one turn are what takes a compiler long.
+#define OPGEN_EACH(...)                                    \
+  if constexpr (N == 1) {                                  \
+    constexpr int i = 0;                                   \
+    __VA_ARGS__;                                           \
+  } else {                                                 \
+    OPGEN_UNROLL for (int i = 0; i < N; ++i) __VA_ARGS__;  \
+  }
 namespace opgen {
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
@@ -37,7 +45,7 @@ struct Pack {
 
   Pack() = default;
   OPGEN_INLINE Pack(double a) {
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) v[i] = Vec{} + a;
+    OPGEN_EACH(v[i] = Vec{} + a)
   }
   OPGEN_INLINE static Pack load(const double* p) {
     Pack r;
@@ -67,7 +75,7 @@ struct Traits<Pack<N>> {
   template <int N>                                                                              \
   OPGEN_INLINE Pack<N> operator op(const Pack<N>& a, const Pack<N>& b) {                        \
     Pack<N> r;                                                                                  \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] op b.v[i];                                      \
+    OPGEN_EACH(r.v[i] = a.v[i] op b.v[i])                                      \
     return r;                                                                                   \
   }                                                                                             \
   template <int N>                                                                              \
@@ -84,7 +92,7 @@ OPGEN_ARITHMETIC(/)
   template <int N>                                                                              \
   OPGEN_INLINE Mask<N> operator op(const Pack<N>& a, const Pack<N>& b) {                        \
     Mask<N> r;                                                                                  \
-    OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] op b.v[i];                                      \
+    OPGEN_EACH(r.v[i] = a.v[i] op b.v[i])                                      \
     return r;                                                                                   \
   }                                                                                             \
   template <int N>                                                                              \
@@ -102,7 +110,7 @@ OPGEN_COMPARISON(!=)
 template <int N>
 OPGEN_INLINE Pack<N> operator-(const Pack<N>& a) {
   Pack<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = -a.v[i];
+  OPGEN_EACH(r.v[i] = -a.v[i])
   return r;
 }
 
@@ -110,19 +118,19 @@ OPGEN_INLINE Pack<N> operator-(const Pack<N>& a) {
 template <int N>
 OPGEN_INLINE Mask<N> operator&(const Mask<N>& a, const Mask<N>& b) {
   Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] & b.v[i];
+  OPGEN_EACH(r.v[i] = a.v[i] & b.v[i])
   return r;
 }
 template <int N>
 OPGEN_INLINE Mask<N> operator|(const Mask<N>& a, const Mask<N>& b) {
   Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = a.v[i] | b.v[i];
+  OPGEN_EACH(r.v[i] = a.v[i] | b.v[i])
   return r;
 }
 template <int N>
 OPGEN_INLINE Mask<N> operator!(const Mask<N>& a) {
   Mask<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = ~a.v[i];
+  OPGEN_EACH(r.v[i] = ~a.v[i])
   return r;
 }
 
@@ -157,7 +165,7 @@ OPGEN_INLINE double select(bool m, double a, double b) { return m ? a : b; }
 template <int N>
 OPGEN_INLINE Pack<N> select(const Mask<N>& m, const Pack<N>& a, const Pack<N>& b) {
   Pack<N> r;
-  OPGEN_UNROLL for (int i = 0; i < N; ++i) r.v[i] = m.v[i] ? a.v[i] : b.v[i];
+  OPGEN_EACH(r.v[i] = m.v[i] ? a.v[i] : b.v[i])
   return r;
 }
 template <int N>
