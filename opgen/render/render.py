@@ -25,6 +25,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("README.md", "package/README.md.jinja", None),
     ("__init__.py", "package/__init__.py.jinja", None),
     ("interface.py", "package/interface.py.jinja", None),
+    ("failures.py", "package/failures.py.jinja", None),
     ("jax_op.py", "package/jax_op.py.jinja", "jax"),
     ("jax_primitives.py", "package/jax_primitives.py.jinja", "jax"),
     ("keras_layer.py", "package/keras_layer.py.jinja", "tf"),

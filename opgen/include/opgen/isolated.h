@@ -100,6 +100,56 @@ struct Isolated {
     return true;
   }
 
+  // One number a point: |F_y| for one unknown, else the condition number |F_y| |F_y^-1| in the maximum norm, rows of F_y
+  // scaled to one (how equations are scaled says nothing of the root); infinite where F_y is singular.
+  static int condition(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
+                       const opgen_array* outputs, const opgen_options& options, opgen_report* report) {
+    Call<n + k + 1> call;
+    call.add(inputs, n);
+    call.add(unknowns, k);
+    call.add(outputs, 1);
+    Failure failure;
+    return pullback<n + k, 1, width>(
+        Op::name, points, call, options.threads, report, failure,
+        [&](const double (*in)[block], double (*out)[block], int at, int64_t, int64_t, Failure&) {
+          R x[nx], y[k], F[k], J[k][k], s[k];
+          load<R>(in, at, x);
+          load<R>(in + n, at, y);
+          R result = R(1.0);
+          if constexpr (!Op::explicit_) {
+            Op::linearise(Op::template prologue<R>(x), y, F, J, s);
+            if constexpr (k == 1) {
+              result = abs(J[0][0]);
+            } else {
+              result = row_scaled_condition(J);
+            }
+          }
+          Traits<R>::store(result, &out[0][at]);
+        });
+  }
+
+  static R row_scaled_condition(const R (&J)[k][k]) {
+    R inverse[k], scaled[k][k];
+    for (int i = 0; i < k; ++i) {
+      R size = R(0.0);
+      for (int j = 0; j < k; ++j) size = size + abs(J[i][j]);
+      for (int j = 0; j < k; ++j) scaled[i][j] = J[i][j] / size;
+      inverse[i] = R(0.0);
+    }
+    for (int c = 0; c < k; ++c) {
+      R A[k][k], column[k];
+      for (int i = 0; i < k; ++i) {
+        column[i] = R(i == c ? 1.0 : 0.0);
+        for (int j = 0; j < k; ++j) A[i][j] = scaled[i][j];
+      }
+      lu_solve(A, column);
+      for (int i = 0; i < k; ++i) inverse[i] = inverse[i] + abs(column[i]);
+    }
+    R largest = R(0.0);
+    for (int i = 0; i < k; ++i) largest = max(largest, select(finite(inverse[i]), inverse[i], R(infinity)));
+    return largest;
+  }
+
   // One byte a point: whether y is an isolated root, the only kind that has a gradient.
   static int isolated(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
                       unsigned char* flags, const opgen_options& options, opgen_report* report) {

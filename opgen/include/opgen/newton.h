@@ -80,6 +80,7 @@ OPGEN_INLINE Iterate<R, Op::unknowns> newton(const typename Op::template Prologu
         if (Op::open[i]) converged = converged & (y[i] != 0.0);
       }
     }
+    if constexpr (k == 1) converged = converged & ((tol * s[0] > 0.0) | (y[0] == 0.0));  // all terms underflow: no sign of a root
     OPGEN_UNROLL for (int i = 0; i < k; ++i) d[i] = -F[i];
     lu_solve(J, d);
 

@@ -208,8 +208,8 @@ struct Pointwise {
       const bool tried = std::isfinite(lane(root.residual, j));
       for (int i = 0; i < k; ++i) y[i] = tried ? lane(root.y[i], j) : lane(guess[i], j);
       const int64_t used = static_cast<int64_t>(lane(root.iterations, j));
-      if (used < limit) {
-        const auto safe = safeguarded<Op>(p, y, lo, hi, tol, limit - used);
+      if (used <= limit) {
+        const auto safe = safeguarded<Op>(p, y, lo, hi, tol, limit - used, limit >= Op::max_iterations);
         for (int i = 0; i < k; ++i) set_lane(root.y[i], j, safe.y[i]);
         set_lane(root.residual, j, safe.residual);
         set_lane(root.iterations, j, static_cast<double>(used) + safe.iterations);
