@@ -1,7 +1,6 @@
 """The operators of the robustness suite: scalar families, a few to an operator, and the classical systems.
 
-A family is chosen by the input `family`, which keeps the number of libraries small: what solves a point does not know the
-others.
+A family is chosen by the input `family`, which keeps the number of libraries small.
 """
 
 import sympy as sp

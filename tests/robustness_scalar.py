@@ -1,7 +1,8 @@
-"""Scalar equations with known brackets and starts: the families on which root finders are compared, and equations of practice.
+"""Scalar equations with known brackets and starts.
 
-The first fifteen families are those of Alefeld, Potra and Shi (ACM Transactions on Mathematical Software 21, 1995, Table
-I). Every family is a formula in y and at most two numbers a and b; every case gives these, a bracket and a start.
+The first fifteen families are those on which root finders are compared: Alefeld, Potra and Shi, ACM Transactions on
+Mathematical Software 21, 1995, Table I. Those after them are equations of practice, and the last have no root. A family is a
+formula in y and at most two numbers a and b; a case gives these, a bracket and a start.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def _practice() -> Iterator[Family]:
     friction = 1 / sp.sqrt(y) + 2 * sp.log(a + 2.51 / (b * sp.sqrt(y))) / sp.log(10)
     yield Family("colebrook", friction, tuple(Case(r, R, 1e-4, 1, 0.02) for r in (0, 1e-5, 0.01) for R in (4e3, 1e8)))
     gas = (a + 3 / y**2) * (3 * y - 1) - 8 * b
-    yield Family("van_der_waals", gas, (Case(0.6, 0.9, 0.4, 0.65, 0.5), Case(0.6, 0.9, 2, 9, 3), Case(2, 1.2, 0.35, 9, 1)))
+    yield Family(
+        "van_der_waals", gas, (Case(0.6, 0.9, 0.4, 0.65, 0.5), Case(0.6, 0.9, 2, 9, 3), Case(2, 1.2, 0.35, 9, 1))
+    )
     flash = sp.Rational(3, 10) * (a - 1) / (1 + y * (a - 1)) + sp.Rational(7, 10) * (b - 1) / (1 + y * (b - 1))
     yield Family("flash", flash, (Case(2, 0.5, -0.99, 1.99, 0.5), Case(50, 0.9, -0.02, 9.9, 0.5)))
     diode = y - a + 1e-12 * (sp.exp(y / b) - 1)
@@ -105,11 +108,15 @@ def _practice() -> Iterator[Family]:
     yield Family("exponential", sp.exp(y) - a, tuple(Case(v, 0, -700, 700, 1) for v in (1e-300, 1e-5, 1, 1e300)))
     yield Family("cycling", y**3 - 2 * y + 2 - a, (Case(0, 0, -3, 3, 0.0), Case(5, 0, -3, 3, 0.0)))
     yield Family("signed_square", y * sp.Abs(y) - a, tuple(Case(v, 0, -1e3, 1e3, 1) for v in (-4, 1e-6, 9e5)))
-    yield Family("cube_root", sp.sign(y) * sp.Abs(y) ** sp.Rational(1, 3) - a, (Case(0.5, 0, -8, 20, 1), Case(-2, 0, -90, 9, 1)))
+    yield Family(
+        "cube_root", sp.sign(y) * sp.Abs(y) ** sp.Rational(1, 3) - a, (Case(0.5, 0, -8, 20, 1), Case(-2, 0, -90, 9, 1))
+    )
     yield Family("logarithm", sp.log(y) - a, tuple(Case(v, 0, 0, 1e300, 1) for v in (-600, -1, 0.5, 600)))
     yield Family("entropy", y * sp.log(y) - a, (Case(0.5, 0, 0.4, 1e9, 1), Case(1e9, 0, 0.4, 1e9, 1)))
     yield Family("polynomial", (y - 1) * (y - 2) * (y - a) + b, (Case(3, 0, 1.5, 2.7, 1.6), Case(7, 1e-3, 5, 9, 9)))
-    yield Family("wilkinson", sp.Mul(*(y - k for k in range(1, 11))) - a, (Case(0, 0, 4.3, 5.4), Case(1e-3, 0, 8.6, 9.3)))
+    yield Family(
+        "wilkinson", sp.Mul(*(y - k for k in range(1, 11))) - a, (Case(0, 0, 4.3, 5.4), Case(1e-3, 0, 8.6, 9.3))
+    )
 
 
 def _no_roots() -> Iterator[Family]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sympy as sp
 
-from opgen.analyse.chain import Chain, is_long, power, product, total
+from opgen.analyse.chain import Chain, is_long, power, product
 
 Expr = sp.Expr
 

@@ -145,6 +145,4 @@ def _rebuild(e: Any, filled: dict[sp.Symbol, Expr]) -> Any:
     args = [_rebuild(a, filled) for a in e.args]
     if isinstance(e, sp.Mul):
         return product(args)
-    return e.func(*args) if isinstance(e, (sp.Tuple, sp.functions.elementary.piecewise.ExprCondPair)) else e.func(
-        *args, evaluate=False
-    )
+    return e.func(*args, evaluate=False) if isinstance(e, sp.Expr) else e.func(*args)

@@ -50,7 +50,9 @@ def prospect(model: Model) -> Prospect:
         return Prospect("", exact, tuple(warnings))
     finite, counts = found
     if not finite.all():
-        warnings.append(f"F has no finite value at {int((~finite).sum())} of {SAMPLES} sampled inputs: check the sample")
+        warnings.append(
+            f"F has no finite value at {int((~finite).sum())} of {SAMPLES} sampled inputs: check the sample"
+        )
     return Prospect(_told(counts[finite], model.linear), exact, tuple(warnings))
 
 

@@ -48,7 +48,9 @@ class Derivatives:
         k, n = len(m.unknowns), len(m.inputs)
         graph = Graph(self.names, ordered=not model_is_long(m))
         h = self.g[k:]
-        right = [_sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)]
+        right = [
+            _sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)
+        ]
         transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
         sign = 1 if m.explicit else -1
         gradient = [
@@ -107,7 +109,9 @@ class Derivatives:
                 *((-1, self.u[i], m.by_unknown[i][j], self.w[j]) for i in range(k) for j in range(k) if m.by_unknown),
             ]
         )
-        right = [_sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)]
+        right = [
+            _sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)
+        ]
         first = [graph(e) for e in (*self._jacobian(), *right, *self._moved(self.v))]
         middle = [graph(derivative(L, y)) for y in m.unknowns]
         last = [

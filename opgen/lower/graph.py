@@ -187,7 +187,7 @@ class Graph:
         sign = -1 if constant.is_negative else 1
         if not isinstance(constant, (sp.Rational, sp.Float)):
             constant = sp.Float(constant.evalf(20), 17)
-        factors = [f for f in (e.as_ordered_factors() if self.ordered else e.args) if not f.is_number]
+        factors: list[Any] = [f for f in (e.as_ordered_factors() if self.ordered else e.args) if not f.is_number]
         if constant not in (1, -1):
             factors.insert(0, -constant if sign < 0 else constant)
         above = [f for f in factors if not self._divides(f)]

@@ -176,7 +176,7 @@ class _Lowering:
 def _shown(e: sp.Expr) -> str:
     """Write a formula for a reader, who has no use for a long one."""
     if is_long(e, LONGEST_SHOWN):
-        return f"a formula of {sp.count_ops(e)} operations in {', '.join(sorted(s.name for s in e.free_symbols))}"
+        return f"a formula of {sp.count_ops(e)} operations in {', '.join(sorted(map(str, e.free_symbols)))}"
     return str(sp.sstr(e, full_prec=False))
 
 
