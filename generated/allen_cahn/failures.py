@@ -21,7 +21,7 @@ from .interface import Options
 _LIMIT = 100  # files that one process leaves
 _number = itertools.count()
 _REPLAY = """import sys, numpy; sys.path.insert(0, {parent!r}); from {name} import {name} as op
-data = numpy.load({file!r}); x = [data["input_" + name] for name in {inputs!r}]; y = [data["initial_" + name] for name in {initial!r}]
+data = numpy.load({file!r}); x, y = ([data[name] for name in names] for names in ({inputs!r}, {initial!r}))
 print(op.solve(*x, initial=(tuple(y) if len(y) > 1 else y[0]) if y else None, **{options!r}))
 """
 
@@ -29,7 +29,7 @@ print(op.solve(*x, initial=(tuple(y) if len(y) > 1 else y[0]) if y else None, **
 def record(inputs: tuple[Any, ...], initial: Any, options: Options) -> None:
     """Leave the points of a failed call that failed in the folder OPGEN_FAILURES, with a script that solves them again.
 
-    The call is solved once more, in NumPy. A folder that cannot be written is a warning: the call's own error is what counts.
+    The call is solved once more, in NumPy. A folder that cannot be written is a warning: the call's own error counts.
     """
     number = next(_number)
     if number >= _LIMIT:
@@ -72,8 +72,8 @@ def _write(folder: Path, number: int, inputs: tuple[Any, ...], initial: Any, opt
         parent=str(interface.SOURCES.parent),
         name=interface.NAME,
         file=str(file),
-        inputs=interface.INPUTS,
-        initial=interface.UNKNOWNS if y else (),
+        inputs=[f"input_{name}" for name in interface.INPUTS],
+        initial=[f"initial_{name}" for name in interface.UNKNOWNS if y],
         options=given,
     )
     file.with_suffix(".py").write_text(script, encoding="utf-8")

@@ -143,7 +143,7 @@ def _residual(*inputs_and_unknowns: Any) -> Any:
 def _condition(*inputs_and_unknowns: Any) -> Any:
     """Say how far F_y is from singular at the root, as a NumPy array: inputs first and y last, as for `residual`.
 
-    |F_y| for one unknown; for several the condition number of F_y, its rows scaled to one. No gradient flows through it.
+    |F_y| for one unknown; for several the condition number of F_y, its rows scaled to one. It has no gradient.
     """
     interface.check_count(inputs_and_unknowns[:-1])
     *inputs, given = inputs_and_unknowns
@@ -151,7 +151,8 @@ def _condition(*inputs_and_unknowns: Any) -> Any:
         raise ValueError(f"{interface.NAME}: the condition number of a coupled operator is not computed")
     from . import numpy_op
 
-    plain = [x.detach() if hasattr(x, "detach") else x for x in (*inputs, *interface.unknowns(given, "the last argument"))]
+    unknowns = interface.unknowns(given, "the last argument of condition")
+    plain = [x.detach() if hasattr(x, "detach") else x for x in (*inputs, *unknowns)]
     arrays = tuple(x if interface.is_scalar(x) else numpy_op.np.asarray(x) for x in plain)
     return numpy_op.condition(arrays[: len(inputs)], arrays[len(inputs) :])
 
