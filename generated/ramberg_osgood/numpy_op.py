@@ -176,3 +176,22 @@ def residual(inputs: tuple[Any, ...], unknowns: tuple[Any, ...]) -> Any:
         )
     )
     return outputs[0][()] if len(unknowns) == 1 else tuple(a[()] for a in outputs)
+
+
+def condition(inputs: tuple[Any, ...], unknowns: tuple[Any, ...]) -> Any:
+    """Say how far F_y is from singular at every point."""
+    arrays = _arrays((*interface.INPUTS, *interface.UNKNOWNS), (*inputs, *unknowns))
+    shape, _ = interface.shapes([a.shape for a in arrays], np.broadcast_shapes)
+    call = _Call(shape, arrays[0].dtype)
+    found = call.empty()
+    call.finish(
+        _kernel.opgen_condition(
+            ctypes.byref(call.points),
+            call.view(arrays[:_N]),
+            call.view(arrays[_N:]),
+            call.view([found]),
+            ctypes.byref(call.options),
+            ctypes.byref(call.report),
+        )
+    )
+    return found[()]

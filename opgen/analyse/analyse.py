@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from opgen.analyse.calculus import derivative
+from opgen.analyse.chain import is_long
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.coupled_model import analyse_coupled
 from opgen.analyse.iteration import iteration
@@ -87,7 +88,7 @@ def _jacobian(expressions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol]) -> M
 
 def _tidy(d: sp.Expr, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     """Expand a derivative in which the symbols may cancel: linearity must be seen through brackets."""
-    if d.free_symbols & set(symbols) and d.is_polynomial(*symbols):
+    if d.free_symbols & set(symbols) and not is_long(d) and d.is_polynomial(*symbols):
         expanded = sp.expand(d)
         if not expanded.free_symbols & set(symbols):
             return expanded

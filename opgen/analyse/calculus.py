@@ -6,6 +6,8 @@ from typing import Any
 
 import sympy as sp
 
+from opgen.analyse.chain import Chain, is_long, power, product
+
 Expr = sp.Expr
 
 
@@ -40,12 +42,12 @@ class Magnitude(sp.Function):
         """Drop the bars where the sign is known."""
         if u.is_number:
             return sp.Abs(u)
-        if u.is_nonnegative:
+        if _never_negative(u):
             return u
         if isinstance(u, sp.Mul):
-            return sp.Mul(*(cls(a) for a in u.args))
+            return product(cls(a) for a in u.args) if is_long(u) else sp.Mul(*(cls(a) for a in u.args))
         if isinstance(u, sp.Pow) and u.exp.is_number:
-            return sp.Pow(cls(u.base), u.exp)
+            return power(cls(u.base), u.exp)
         return None
 
 
@@ -53,6 +55,13 @@ class Start(sp.Function):
     """The first argument where it is finite, else the second: only ever a value, never differentiated."""
 
     nargs = 2
+
+
+def _never_negative(u: Expr) -> bool:
+    """Ask SymPy for the sign of u; that of a long sum would take it long."""
+    if is_long(u) and isinstance(u, (sp.Add, sp.Mul)):
+        return all(_never_negative(a) for a in u.args)
+    return bool(u.is_nonnegative)
 
 
 STEPS: tuple[Any, ...] = (sp.sign, sp.floor, sp.ceiling, sp.Heaviside)
@@ -102,6 +111,8 @@ def derivative(expression: Expr, symbol: sp.Symbol) -> Expr:
     """
     if symbol not in expression.free_symbols:
         return sp.S.Zero
+    if is_long(expression):
+        return Chain(symbol)(expression)
     return _restore(sp.diff(_prepare(expression), symbol))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from opgen.analyse.calculus import KINKS, Start, derivative, scale
+from opgen.analyse.chain import is_long
 
 Vector = tuple[sp.Expr, ...]
 # The second derivative is worth its cost if it takes no more operations than this share of F and its slope.
@@ -63,7 +64,8 @@ def iteration(
     variables = unknowns
     of_unknowns: Vector = unknowns
     back: Vector = unknowns
-    power = _power(residuals[0], unknowns[0], lower[0], upper[0]) if len(unknowns) == 1 else None
+    short = len(unknowns) == 1 and not is_long(residuals[0])
+    power = _power(residuals[0], unknowns[0], lower[0], upper[0]) if short else None
     if power is not None:
         y, v = unknowns[0], sp.Symbol(f"{unknowns[0].name}_v", positive=True)
         variables, of_unknowns, back = (v,), (y**power,), (v ** (1 / power),)
@@ -73,7 +75,7 @@ def iteration(
         first, last = (upper, lower) if power.is_negative else (lower, upper)
         lower, upper = (_end(first[0], power),), (_end(last[0], power),)
     curvature = None
-    if len(variables) == 1 and not residuals[0].has(*KINKS):
+    if short and not residuals[0].has(*KINKS):
         curvature = derivative(jacobian[0][0], variables[0])
         if _added_cost(curvature, residuals[0], jacobian[0][0]) > CHEAP:
             curvature = None

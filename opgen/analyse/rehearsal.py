@@ -9,6 +9,7 @@ import mpmath
 import sympy as sp
 
 from opgen.analyse.calculus import Start
+from opgen.analyse.chain import is_long
 from opgen.analyse.iteration import Iteration
 
 Sample = Sequence[tuple[float, float]]
@@ -27,11 +28,12 @@ def rehearse(it: Iteration, inputs: Sequence[sp.Symbol], sample: Sample) -> tupl
     The kernel takes so many without looking whether they were needed, which halves their cost. Where the sample gives
     no clue, and wherever the guess is a solution already, that is none.
     """
-    size = sum(int(e.count_ops()) for e in (*it.residuals, *it.guess))
-    if size > TOO_LONG:
+    formulas = sp.Tuple(*it.residuals, *it.guess)
+    if is_long(formulas, TOO_LONG):
         return 0, 0
+    points = POINTS // 8 if is_long(formulas, LONG) else POINTS
     with mpmath.workprec(53):
-        counts = [c for c in _counts(it, inputs, sample, POINTS if size <= LONG else POINTS // 8) if c is not None]
+        counts = [c for c in _counts(it, inputs, sample, points) if c is not None]
     if len(counts) < 4:
         return 0, 0
     single, double = (sorted(c[i] for c in counts)[len(counts) * 17 // 20] for i in (0, 1))

@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 
 from opgen.analyse.calculus import Start
+from opgen.analyse.chain import is_long
 
 # Longer residuals are not taken apart: what they start from would cost as much as an iteration.
 LONGEST = 200
@@ -43,7 +44,7 @@ def isolate(residual: sp.Expr, unknown: sp.Symbol) -> _Equation | None:
 
     Of two roots of opposite sign the positive one is taken.
     """
-    if residual.count_ops() > LONGEST:
+    if is_long(residual, LONGEST):
         return None
     equation: _Equation | None = _Equation(_single_power(residual, unknown), sp.S.Zero)
     while equation is not None and equation.left != unknown:

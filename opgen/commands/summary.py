@@ -11,6 +11,7 @@ import sympy as sp
 from opgen.analyse import analyse
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Matrix, Model
+from opgen.analyse.prospect import prospect
 from opgen.commands.coupled_summary import CoupledSummary, coupled_summary
 from opgen.commands.formulas import can_unicode, coloured, columns, generated, headed, pretty, screen_width, written
 from opgen.loading.spec import Spec
@@ -74,7 +75,11 @@ def summary(spec: Spec) -> Summary | CoupledSummary:
         facts += [] if model.linear else [("start", f"{start} ({origin})")]
         facts += [("bounds", "; ".join(program.mathematics.bounds) or "none")]
     facts += [("adjoint", _adjoint(model))]
-    return Summary(model, tuple(facts), _operations(model, program), model.warnings)
+    seen = prospect(model)
+    facts += [("roots seen", seen.roots)] if seen.roots else []
+    if seen.exact:
+        facts += [("closed form", f"{model.unknowns[0].name} = {seen.exact} (give it as exact=, and checks use it)")]
+    return Summary(model, tuple(facts), _operations(model, program), (*model.warnings, *seen.warnings))
 
 
 def _structure(model: Model) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 
 from opgen.analyse.calculus import derivative, scale
+from opgen.analyse.chain import is_long, product, total
 from opgen.analyse.model import Model
 from opgen.lower.cxx import Code, Emitter
 from opgen.lower.graph import Graph, Node
@@ -50,14 +51,20 @@ class Derivatives:
         """
         m = self.model
         k, n = len(m.unknowns), len(m.inputs)
-        graph = Graph(self.names, m.inputs)
+        graph = Graph(self.names, m.inputs, ordered=not model_is_long(m))
         h = self.g[k:]
-        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
+        right = [
+            _sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)
+        ]
         transposed = [m.by_unknown[j][i] for i in range(k) for j in range(k)] if m.by_unknown else []
         sign = 1 if m.explicit else -1
         gradient = [
-            sign * sp.Add(*(self.u[i] * m.by_input[i][j] for i in range(k)))
-            + sp.Add(*(h[q] * row[j] for q, row in enumerate(m.auxiliary_by_input)))
+            _sum(
+                [
+                    *((sign, self.u[i], m.by_input[i][j]) for i in range(k)),
+                    *((h[q], row[j]) for q, row in enumerate(m.auxiliary_by_input)),
+                ]
+            )
             for j in range(n)
         ]
         check = () if m.explicit else (*m.residuals, *(scale(e) for e in m.residuals))
@@ -69,7 +76,7 @@ class Derivatives:
     def _moved(self, v: Sequence[sp.Symbol]) -> list[sp.Expr]:
         """Give -F_x v; for y = f(x), f_x v."""
         sign = 1 if self.model.explicit else -1
-        return [sign * _dot(row, v) for row in self.model.by_input]
+        return [_sum((sign, d, t) for d, t in zip(row, v, strict=False)) for row in self.model.by_input]
 
     def _jacobian(self) -> list[sp.Expr]:
         return [d for row in self.model.by_unknown for d in row]
@@ -77,9 +84,9 @@ class Derivatives:
     def tangent(self) -> Tangent:
         """F_y w = -F_x v, then a_x v + a_y w."""
         m = self.model
-        graph = Graph(self.names)
+        graph = Graph(self.names, ordered=not model_is_long(m))
         after = [
-            _dot(by_input, self.v) + _dot(by_unknown, self.w)
+            _dot((*by_input, *by_unknown), (*self.v[: len(by_input)], *self.w))
             for by_input, by_unknown in zip(m.auxiliary_by_input, m.auxiliary_by_unknown, strict=True)
         ]
         first = [graph(e) for e in (*self._jacobian(), *self._moved(self.v))]
@@ -97,20 +104,24 @@ class Derivatives:
         """
         m = self.model
         k, n = len(m.unknowns), len(m.inputs)
-        graph = Graph(self.names)
+        graph = Graph(self.names, ordered=not model_is_long(m))
         h = self.g[k:]
         sign = 1 if m.explicit else -1  # y - f(x) = 0: F_x = -f_x, F_y = 1
-        L = sp.Add(
-            *(h[q] * m.auxiliary_by_input[q][j] * self.v[j] for q in range(len(h)) for j in range(n)),
-            *(h[q] * m.auxiliary_by_unknown[q][i] * self.w[i] for q in range(len(h)) for i in range(k)),
-            *(sign * self.u[i] * m.by_input[i][j] * self.v[j] for i in range(k) for j in range(n)),
-            *(-self.u[i] * m.by_unknown[i][j] * self.w[j] for i in range(k) for j in range(k) if m.by_unknown),
+        L = _sum(
+            [
+                *((h[q], m.auxiliary_by_input[q][j], self.v[j]) for q in range(len(h)) for j in range(n)),
+                *((h[q], m.auxiliary_by_unknown[q][i], self.w[i]) for q in range(len(h)) for i in range(k)),
+                *((sign, self.u[i], m.by_input[i][j], self.v[j]) for i in range(k) for j in range(n)),
+                *((-1, self.u[i], m.by_unknown[i][j], self.w[j]) for i in range(k) for j in range(k) if m.by_unknown),
+            ]
         )
-        right = [self.g[i] + sp.Add(*(h[q] * row[i] for q, row in enumerate(m.auxiliary_by_unknown))) for i in range(k)]
+        right = [
+            _sum([(self.g[i],), *((h[q], row[i]) for q, row in enumerate(m.auxiliary_by_unknown))]) for i in range(k)
+        ]
         first = [graph(e) for e in (*self._jacobian(), *right, *self._moved(self.v))]
         middle = [graph(derivative(L, y)) for y in m.unknowns]
         last = [
-            graph(derivative(L, x) + sign * sp.Add(*(self.p[i] * m.by_input[i][j] for i in range(k))))
+            graph(_sum([(derivative(L, x),), *((sign, self.p[i], m.by_input[i][j]) for i in range(k))]))
             for j, x in enumerate(m.inputs)
         ]
         emitter = Emitter((*first, *middle, *last), {}, "t")
@@ -124,19 +135,19 @@ class Derivatives:
         and of an auxiliary it is D^2 a[(v, w), (d, e)] + a_y z. For y = f(x), z = D^2 f[v, d].
         """
         m = self.model
-        graph = Graph(self.names)
+        graph = Graph(self.names, ordered=not model_is_long(m))
 
-        def twice(by_input: Sequence[sp.Expr], by_unknown: Sequence[sp.Expr]) -> sp.Expr:
-            once = _dot(by_input, self.v) + _dot(by_unknown, self.w)
+        def twice(by_input: Sequence[sp.Expr], by_unknown: Sequence[sp.Expr], sign: int = 1) -> sp.Expr:
+            once = _dot((*by_input, *by_unknown), (*self.v[: len(by_input)], *self.w))
             moves = zip((*m.inputs, *m.unknowns), (*self.d, *self.e), strict=True)
-            return sp.Add(*(derivative(once, s) * along for s, along in moves))
+            return _sum((sign, derivative(once, s), along) for s, along in moves)
 
         if m.explicit:
             right = [twice(row, ()) for row in m.by_input]
         else:
-            right = [-twice(*rows) for rows in zip(m.by_input, m.by_unknown, strict=True)]
+            right = [twice(*rows, sign=-1) for rows in zip(m.by_input, m.by_unknown, strict=True)]
         auxiliary = [
-            twice(by_input, by_unknown) + _dot(by_unknown, self.z)
+            _sum([(twice(by_input, by_unknown),), *zip(by_unknown, self.z, strict=True)])
             for by_input, by_unknown in zip(m.auxiliary_by_input, m.auxiliary_by_unknown, strict=True)
         ]
         first = [graph(e) for e in (*self._jacobian(), *self._moved(self.v), *self._moved(self.d))]
@@ -147,12 +158,15 @@ class Derivatives:
     def residual_tangent(self) -> Code:
         """F_x v + F_y w; for y - f(x), w - f_x v."""
         m = self.model
-        graph = Graph(self.names)
+        graph = Graph(self.names, ordered=not model_is_long(m))
         w = self.v[len(m.inputs) :]
         if m.explicit:
-            moved = [w[i] - _dot(row, self.v) for i, row in enumerate(m.by_input)]
+            moved = [
+                _sum([(w[i],), *((-1, d, t) for d, t in zip(row, self.v, strict=False))])
+                for i, row in enumerate(m.by_input)
+            ]
         else:
-            moved = [_dot(x, self.v) + _dot(y, w) for x, y in zip(m.by_input, m.by_unknown, strict=True)]
+            moved = [_dot((*x, *y), (*self.v[: len(x)], *w)) for x, y in zip(m.by_input, m.by_unknown, strict=True)]
         nodes = [graph(e) for e in moved]
         return Emitter(nodes, {}, "t").code(nodes)
 
@@ -161,17 +175,30 @@ class Derivatives:
         m = self.model
         k = len(m.unknowns)
         v = self.g[:k]
-        graph = Graph(self.names)
+        graph = Graph(self.names, ordered=not model_is_long(m))
         if m.explicit:
-            by_input = [-sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
+            by_input = [_sum((-1, v[i], m.by_input[i][j]) for i in range(k)) for j in range(len(m.inputs))]
             by_unknown: list[sp.Expr] = list(v)
         else:
-            by_input = [sp.Add(*(v[i] * m.by_input[i][j] for i in range(k))) for j in range(len(m.inputs))]
-            by_unknown = [sp.Add(*(v[i] * m.by_unknown[i][j] for i in range(k))) for j in range(k)]
+            by_input = [_sum((v[i], m.by_input[i][j]) for i in range(k)) for j in range(len(m.inputs))]
+            by_unknown = [_sum((v[i], m.by_unknown[i][j]) for i in range(k)) for j in range(k)]
         nodes = [graph(e) for e in (*by_input, *by_unknown)]
         return Emitter(nodes, {}, "t").code(nodes)
 
 
+def model_is_long(model: Model) -> bool:
+    """Say whether nobody will read the code of this operator."""
+    return is_long(sp.Tuple(*model.residuals))
+
+
 def _dot(row: Sequence[sp.Expr], along: Sequence[sp.Expr]) -> sp.Expr:
     """Contract derivatives with as many of the tangents."""
-    return sp.Add(*(d * t for d, t in zip(row, along, strict=False)))
+    return _sum((d, t) for d, t in zip(row, along, strict=False))
+
+
+def _sum(products: Iterable[Sequence[sp.Expr | int]]) -> sp.Expr:
+    """Add products; long ones as they are."""
+    terms = [tuple(map(sp.sympify, factors)) for factors in products]
+    if is_long(sp.Tuple(*(sp.Tuple(*factors) for factors in terms))):
+        return total(map(product, terms))
+    return sp.Add(*(sp.Mul(*factors) for factors in terms))

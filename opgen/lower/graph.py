@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
 
 from opgen.analyse.calculus import Magnitude, Start
+from opgen.analyse.chain import power
 from opgen.errors import UnsupportedError
 
 # SymPy's name of a function of one argument -> the runtime's.
@@ -43,6 +44,14 @@ class Node:
 
     op: str
     args: tuple[object, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.op, self.args)))
+
+    def __hash__(self) -> int:
+        """Give the hash that was computed once: that of a deep node would be computed again and again."""
+        return self._hash
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -70,13 +79,18 @@ class Graph:
         names: the identifier of every symbol.
         invariant: symbols whose values are known before an iteration starts. In sums and products what depends on them
             alone is grouped, so that it can be computed once.
+        ordered: whether terms and factors are sorted for a reader, by degrees and names.
     """
 
-    def __init__(self, names: Mapping[sp.Symbol, str], invariant: Iterable[sp.Symbol] = ()) -> None:
+    def __init__(
+        self, names: Mapping[sp.Symbol, str], invariant: Iterable[sp.Symbol] = (), *, ordered: bool = True
+    ) -> None:
         self.names = names
+        self.ordered = ordered
         self.invariant = frozenset(invariant)
         self._made: dict[sp.Basic, Node] = {}
         self._nodes: dict[Node, Node] = {}
+        self._symbols: dict[sp.Basic, frozenset[sp.Basic]] = {}
 
     def __call__(self, e: sp.Basic) -> Node:
         """Give the node of an expression or of a condition.
@@ -98,7 +112,7 @@ class Graph:
             return self.node("symbol", self.names[e])
         if isinstance(e, sp.logic.boolalg.Boolean):
             return self._condition(e)
-        if isinstance(e, sp.Expr) and e.is_number and not e.free_symbols:
+        if isinstance(e, sp.Expr) and not self._free(e) and e.is_number:
             return self._number(e)
         if isinstance(e, sp.Add):
             return self._sum(e)
@@ -130,6 +144,13 @@ class Graph:
             f"the function {name} (in {e}) cannot be generated; write it with functions that C++ has, or as a Piecewise"
         )
 
+    def _free(self, e: sp.Basic) -> frozenset[sp.Basic]:
+        """Give the symbols of an expression, of each subexpression once."""
+        if e not in self._symbols:
+            own = (e,) if isinstance(e, sp.Symbol) else ()
+            self._symbols[e] = frozenset(own).union(*map(self._free, e.args))
+        return self._symbols[e]
+
     def _number(self, e: sp.Expr) -> Node:
         if e in (sp.oo, -sp.oo):
             infinity = self.node("symbol", "infinity")
@@ -147,33 +168,34 @@ class Graph:
 
     def _split(self, arguments: list[sp.Expr], kind: type) -> list[sp.Expr]:
         """Group the arguments that are known before the iteration into one, where there are several."""
-        known = [a for a in arguments if a.free_symbols <= self.invariant]
+        known = [a for a in arguments if self._free(a) <= self.invariant]
         if not self.invariant or len(known) < 2 or len(known) == len(arguments):
             return arguments
-        if not any(a.free_symbols for a in known):
+        if not any(self._free(a) for a in known):
             return arguments
         return [kind(*known), *(a for a in arguments if a not in known)]
 
     def _sum(self, e: sp.Add) -> Node:
-        terms = self._split(list(e.as_ordered_terms()), sp.Add)
+        terms = self._split(list(e.as_ordered_terms() if self.ordered else e.args), sp.Add)
         nodes = [self(t) for t in terms]
         nodes.sort(key=lambda n: n.op == "neg")  # a sum starts with a term that is added
         return self.node("add", *nodes)
 
     def _product(self, e: sp.Mul) -> Node:
-        constant = sp.Mul(*(f for f in e.args if f.is_number))
+        numbers = [f for f in e.args if f.is_number]
+        constant = numbers[0] if len(numbers) == 1 else sp.Mul(*numbers)
         sign = -1 if constant.is_negative else 1
-        if not constant.is_Rational:
+        if not isinstance(constant, (sp.Rational, sp.Float)):
             constant = sp.Float(constant.evalf(20), 17)
-        factors = [f for f in e.as_ordered_factors() if not f.is_number]
+        factors: list[Any] = [f for f in (e.as_ordered_factors() if self.ordered else e.args) if not f.is_number]
         if constant not in (1, -1):
-            factors.insert(0, sign * constant)
+            factors.insert(0, -constant if sign < 0 else constant)
         above = [f for f in factors if not self._divides(f)]
-        below = [sp.Pow(f.base, -f.exp) for f in factors if self._divides(f)]
+        below = [power(f.base, -f.exp) for f in factors if self._divides(f)]
         shared = [f for f in factors if self._divides(f) and self._reciprocal_is_known(f)]
         if shared:  # a product with a known reciprocal needs no division
             above = [f for f in factors if not self._divides(f) or f in shared]
-            below = [sp.Pow(f.base, -f.exp) for f in factors if self._divides(f) and f not in shared]
+            below = [power(f.base, -f.exp) for f in factors if self._divides(f) and f not in shared]
         top = self._many(above)
         node = self.node("div", top, self._many(below)) if below else top
         return self.node("neg", node) if sign < 0 else node
@@ -190,7 +212,7 @@ class Graph:
 
     def _reciprocal_is_known(self, f: sp.Pow) -> bool:
         # Roots in a denominator are kept as reciprocals: 1/sqrt(f) and its powers share one division.
-        return f.free_symbols <= self.invariant or (isinstance(f.exp, sp.Rational) and f.exp.q > 1)
+        return self._free(f) <= self.invariant or (isinstance(f.exp, sp.Rational) and f.exp.q > 1)
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> Node:
         if not isinstance(exponent, sp.Rational):
@@ -198,7 +220,7 @@ class Graph:
         e = Fraction(int(exponent.p), int(exponent.q))
         if e < 0:
             unit = Fraction(-1, e.denominator)
-            reciprocal = self.node("div", ONE, self(sp.Pow(base, sp.Rational(1, e.denominator))))
+            reciprocal = self.node("div", ONE, self(power(base, sp.Rational(1, e.denominator))))
             return self._integer_power(reciprocal, int(e / unit))
         if e.denominator == 1 and e.numerator <= LARGEST_POWER:
             return self._integer_power(self(base), e.numerator)

@@ -11,16 +11,19 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.pycode import MpmathPrinter
 
 from opgen.analyse.calculus import Magnitude, Start
+from opgen.analyse.chain import is_long
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Model
 from opgen.errors import UnsupportedError
 from opgen.lower.aten import aten_lines
 from opgen.lower.coupled import lower_coupled
 from opgen.lower.cxx import Code, Emitter, invariants
-from opgen.lower.derivatives import Derivatives
+from opgen.lower.derivatives import Derivatives, model_is_long
 from opgen.lower.graph import Graph, Node
 from opgen.lower.names import identifiers
 from opgen.lower.program import Aten, Mathematics, Program
+
+LONGEST_SHOWN = 2000  # nodes of a formula that is shown in full
 
 
 def lower(model: Model | CoupledModel) -> Program:
@@ -72,7 +75,7 @@ class _Lowering:
     def program(self) -> Program:
         m = self.model
         n, k = len(m.inputs), len(m.unknowns)
-        graph = Graph(self.names, m.inputs)
+        graph = Graph(self.names, m.inputs, ordered=not model_is_long(m))
         it = m.iteration
         second = (it.curvature,) if it and it.curvature is not None else ()
         flat = (*it.residuals, *(d for row in it.jacobian for d in row), *it.scale, *second) if it else ()
@@ -157,7 +160,7 @@ class _Lowering:
         )
         return Mathematics(
             equations=equations,
-            latex=tuple(sp.latex(e) for e in m.residuals),
+            latex=tuple(_shown(e) if is_long(e, LONGEST_SHOWN) else sp.latex(e) for e in m.residuals),
             guess=() if m.explicit else tuple(_shown(g.args[0] if isinstance(g, Start) else g) for g in m.guess),
             bounds=bounds,
             mpmath_residual=tuple(self._mpmath(e) for e in self._residual()),
@@ -190,6 +193,9 @@ class _Lowering:
 
 
 def _shown(e: sp.Expr) -> str:
+    """Write a formula for a reader, who has no use for a long one."""
+    if is_long(e, LONGEST_SHOWN):
+        return f"a formula of {sp.count_ops(e)} operations in {', '.join(sorted(map(str, e.free_symbols)))}"
     return str(sp.sstr(e, full_prec=False))
 
 

@@ -32,6 +32,7 @@ FILES: tuple[tuple[str, str, str | None], ...] = (
     ("cmake/{op}-config.cmake", "cmake/config.cmake.jinja", None),
     ("include/{op}.h", "include/op.h.jinja", None),
     ("interface.py", "package/interface.py.jinja", None),
+    ("failures.py", "package/failures.py.jinja", None),
     ("jax_op.py", "package/jax_op.py.jinja", "jax"),
     ("jax_primitives.py", "package/jax_primitives.py.jinja", "jax"),
     ("keras_layer.py", "package/keras_layer.py.jinja", "tf"),

@@ -249,9 +249,9 @@ struct Liquid {
     const Real t6 = power<2>(Z);
     const Real t7 = power<2>(Pr);
     const Real t8 = 0.1556 * Pr;
-    const Real t9 = t8 / Tr;
-    const Real t10 = -(0.0778 * Pr / Tr);
-    const Real t11 = 0.45724 * Pr * t4 / t5 + 3.0 * t6 - 0.018158519999999997 * t7 / t5 - t9 - 2.0 * Z * (1.0 + t10);
+    const Real t9 = -(0.0778 * Pr / Tr);
+    const Real t10 = 1.0 + t9;
+    const Real t11 = 0.45724 * Pr * t4 / t5 + 3.0 * t6 - 0.018158519999999997 * t7 / t5 - t8 / Tr - 2.0 * Z * t10;
     const Real t12 = 0.03222581515262679 * Pr;
     const Real t13 = Z - t12 / Tr;
     const Real t14 = 0.18782581515262678 * Pr;
@@ -261,205 +261,229 @@ struct Liquid {
     const Real t18 = 2.0778759937643767 * t4 * t13 * t17;
     const Real t19 = Tr * t15;
     const Real t20 = 1.0 - t18 / t19;
-    const Real t21 = log(t15 / t13);
-    const Real t22 = 2.0778759937643767 * t4 * t21;
-    const Real t23 = exp(Z - 1.0 - t22 / Tr);
-    const Real t24 = Z + t10;
-    const Real t25 = power<2>(t24);
-    const Real t26 = power<4>(Tr);
-    const Real t27 = 1.0 / t0;
-    const Real t28 = power<7>(t27);
-    const Real t29 = 0.036317039999999995 * t7;
-    const Real t30 = power<3>(Tr);
-    const Real t31 = t29 / t30;
-    const Real t32 = t8 / t5;
-    const Real t33 = -(0.91448 * Pr * t4 / t30);
-    const Real t34 = power<5>(t27);
-    const Real t35 = -(0.45724 * Pr * t34 * t3 * t2);
-    const Real t36 = power<3>(Pr);
-    const Real t37 = 0.012105679999999999 * t7;
-    const Real t38 = 0.106719816 * t7 * t4 / t26 + 0.035573271999999996 * t7 * t28 * t3 * t2
-        + Z * (t31 + t32 + t33 + t35) - 0.0014127328559999997 * t36 / t26 - t37 / t30
-        - 0.0778 * Pr * t6 / t5;
-    const Real t39 = 0.012105679999999999 * Pr;
+    const Real t21 = t15 / t13;
+    const Real t22 = log(t21);
+    const Real t23 = 2.0778759937643767 * t4 * t22;
+    const Real t24 = exp(Z - 1.0 - t23 / Tr);
+    const Real t25 = t20 * t24;
+    const Real t26 = Z + t9;
+    const Real t27 = power<2>(t26);
+    const Real t28 = power<4>(Tr);
+    const Real t29 = 1.0 / t0;
+    const Real t30 = power<7>(t29);
+    const Real t31 = 0.036317039999999995 * t7;
+    const Real t32 = power<3>(Tr);
+    const Real t33 = t31 / t32;
+    const Real t34 = t8 / t5;
+    const Real t35 = -(0.91448 * Pr * t4 / t32);
+    const Real t36 = power<5>(t29);
+    const Real t37 = -(0.45724 * Pr * t36 * t3 * t2);
+    const Real t38 = power<3>(Pr);
+    const Real t39 = 0.106719816 * t7 * t4 / t28 + 0.035573271999999996 * t7 * t30 * t3 * t2
+        + Z * (t33 + t34 + t35 + t37) - 0.0014127328559999997 * t38 / t28
+        - 0.012105679999999999 * t7 / t32 - 0.0778 * Pr * t6 / t5;
     const Real t40 = 0.45724 * t4 / t5;
     const Real t41 = -(0.036317039999999995 * Pr / t5);
     const Real t42 = -(0.1556 / Tr);
     const Real t43 = 0.0778 * t6;
-    const Real t44 = 0.0014127328559999997 * t7 / t30 + t39 / t5 + Z * (t40 + t41 + t42) + t43 / Tr
-        - 0.07114654399999999 * Pr * t4 / t30;
+    const Real t44 = 0.0014127328559999997 * t7 / t32 + 0.012105679999999999 * Pr / t5 + Z * (t40 + t41 + t42)
+        + t43 / Tr - 0.07114654399999999 * Pr * t4 / t32;
     const Real t45 = 1.54226 - 0.53984 * omega;
-    const Real t46 = 0.91448 * Pr * Z * t1 * t45 * t3 / t5 - 0.07114654399999999 * t7 * t1 * t45 * t3 / t30;
-    [[maybe_unused]] Real solution[] = {cotangents[0] + cotangents[1] * (t20 * t23 / t24 - t23 / t25)};
-    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t38) - tangents[1] * t44 - tangents[2] * t46};
+    const Real t46 = 0.91448 * Pr * Z * t1 * t45 * t3 / t5 - 0.07114654399999999 * t7 * t1 * t45 * t3 / t32;
+    [[maybe_unused]] Real solution[] = {cotangents[0] + cotangents[1] * (t25 / t26 - t24 / t27)};
+    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t39) - tangents[1] * t44 - tangents[2] * t46};
     const Real jacobian[1][1] = {
         {t11},
     };
     solve_transposed(jacobian, solution);
     const Real conditioning = solve(jacobian, tangent);
-    const Real t47 = power<2>(t15);
-    const Real t48 = Tr * t47;
-    const Real t49 = power<3>(t13);
-    const Real t50 = t18 / t48 - 2.0778759937643767 * t4 * t13 * (2.0 * t15 / t49 - 2.0 / t16) / t19
-        - 2.0778759937643767 * t4 * t17 / t19;
-    const Real t51 = power<3>(t24);
-    const Real t52 = power<2>(t20) * t23 / t24 + t50 * t23 / t24 + 2.0 * t23 / t51 - 2.0 * t20 * t23 / t25;
-    const Real t53 = 0.1556 * Pr * t23;
-    const Real t54 = t5 * t51;
-    const Real t55 = t53 / t54;
-    const Real t56 = power<3>(t27);
-    const Real t57 = t5 * t13;
-    const Real t58 = t5 * t16;
-    const Real t59 = -(t14 / t57) - 0.03222581515262679 * Pr * t15 / t58;
-    const Real t60 = 2.0778759937643767 * t4 * t13 * t59;
-    const Real t61 = t22 / t5 + 2.0778759937643767 * t56 * t3 * t2 * t21 - t60 / t19;
-    const Real t62 = t20 * t61 * t23 / t24;
-    const Real t63 = t5 * t15;
-    const Real t64 = t18 / t63;
-    const Real t65 = 2.0778759937643767 * t56 * t3 * t13 * t17 * t2 / t15;
-    const Real t66 = 0.06445163030525358 * Pr * t15;
-    const Real t67 = t5 * t49;
-    const Real t68 = 2.0778759937643767 * t4 * t13 * (t14 / t58 + t66 / t67 - t12 / t58) / t19;
-    const Real t69 = -t68;
-    const Real t70 = (t60 / t48 + t64 + t65 + t69 - 2.0778759937643767 * t4 * t59 / t19) * t23;
-    const Real t71 = t5 * t25;
-    const Real t72 = -(0.0778 * Pr * t20 * t23 / t71);
-    const Real t73 = -(t61 * t23 / t25);
-    const Real t74 = Tr * t25;
-    const Real t75 = 0.0778 * t20 * t23 / t74;
-    const Real t76 = 0.03222581515262679 * t15;
-    const Real t77 = Tr * t16;
-    const Real t78 = 0.18782581515262678 / (Tr * t13) + t76 / t77;
-    const Real t79 = 2.0778759937643767 * t4 * t13 * t78 * t23;
-    const Real t80 = t79 / (Tr * t25 * t15);
-    const Real t81 = Tr * t24 * t15;
-    const Real t82 = -(2.0778759937643767 * t20 * t4 * t13 * t78 * t23 / t81);
-    const Real t83 = 0.03222581515262679 / t77 - 0.18782581515262678 / t77 - 0.06445163030525358 * t15 / (Tr * t49);
-    const Real t84 = -(0.1556 * t23 / (Tr * t51));
-    const Real t85 = t75 + t79 / (Tr * t24 * t47) + t80 + t82 - 2.0778759937643767 * t4 * t13 * t83 * t23 / t81
-        - 2.0778759937643767 * t4 * t78 * t23 / t81 + t84;
-    const Real t86 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t23 * t21;
-    const Real t87 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t20 * t45 * t3 * t23 * t21;
-    const Real t88 = Tr * t24;
-    const Real t89 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t13 * t17 * t23;
-    const Real t90 = t31 + t32 - 0.1556 * Pr * Z / t5 + t33 + t35;
-    const Real t91 = 0.1556 * Z / Tr + t40 + t41 + t42;
-    const Real t92 = cotangents[1] * tangent[0] * t52
-        + cotangents[1] * tangents[0] * (t55 + t62 + t70 / t24 + t72 + t73)
-        + cotangents[1] * tangents[1] * t85 + t86 / t74 - t87 / t88 - t89 / t81
-        - solution[0] * tangent[0] * (t9 + 6.0 * Z - 2.0) - solution[0] * tangents[0] * t90
-        - solution[0] * tangents[1] * t91
+    const Real t47 = 2.0778759937643767 * t4 * t17;
+    const Real t48 = Tr * t21;
+    const Real t49 = 1.0 - t47 / t48;
+    const Real t50 = power<2>(t15);
+    const Real t51 = Tr * t50;
+    const Real t52 = power<3>(t13);
+    const Real t53 = -(1.0 / t16);
+    const Real t54 = t18 / t51 - 2.0778759937643767 * t4 * t13 * (2.0 * t15 / t52 + t53 + t53) / t19 - t47 / t19;
+    const Real t55 = power<3>(t26);
+    const Real t56 = t49 * t20 * t24 / t26 + t54 * t24 / t26 + 2.0 * t24 / t55 - t49 * t24 / t27 - t25 / t27;
+    const Real t57 = 0.1556 * Pr * t24;
+    const Real t58 = t57 / (t5 * t55);
+    const Real t59 = t23 / t5;
+    const Real t60 = power<3>(t29);
+    const Real t61 = t5 * t13;
+    const Real t62 = t5 * t16;
+    const Real t63 = -(t14 / t61) - 0.03222581515262679 * Pr * t15 / t62;
+    const Real t64 = 2.0778759937643767 * t4 * t13 * t63;
+    const Real t65 = t59 + 2.0778759937643767 * t60 * t3 * t2 * t22 - t64 / t19;
+    const Real t66 = t5 * t21;
+    const Real t67 = 0.06445163030525358 * Pr * t15;
+    const Real t68 = 2.0778759937643767 * t4 * t13 * (t14 / t62 + t67 / (t5 * t52) - t12 / t62);
+    const Real t69 = -(t68 / t19);
+    const Real t70 = 2.0778759937643767 * t4 * t63;
+    const Real t71 = t64 / t51 + t47 / t66 + 2.0778759937643767 * t60 * t3 * t17 * t2 / t21 + t69 - t70 / t19;
+    const Real t72 = t5 * t27;
+    const Real t73 = t58 + t49 * t65 * t24 / t26 + t71 * t24 / t26 - 0.0778 * Pr * t49 * t24 / t72 - t65 * t24 / t27;
+    const Real t74 = Tr * t27;
+    const Real t75 = 0.03222581515262679 * t15;
+    const Real t76 = Tr * t16;
+    const Real t77 = 0.18782581515262678 / (Tr * t13) + t75 / t76;
+    const Real t78 = 2.0778759937643767 * t4 * t13 * t77 * t24;
+    const Real t79 = Tr * t26 * t15;
+    const Real t80 = 0.03222581515262679 / t76 - 0.18782581515262678 / t76 - 0.06445163030525358 * t15 / (Tr * t52);
+    const Real t81 = 2.0778759937643767 * t4 * t77 * t24;
+    const Real t82 = -(0.1556 * t24 / (Tr * t55));
+    const Real t83 = 0.0778 * t49 * t24 / t74 + t78 / (Tr * t26 * t50) + t78 / (Tr * t27 * t15)
+        - 2.0778759937643767 * t49 * t4 * t13 * t77 * t24 / t79
+        - 2.0778759937643767 * t4 * t13 * t80 * t24 / t79 - t81 / t79 + t82;
+    const Real t84 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t24 * t22;
+    const Real t85 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t49 * t45 * t3 * t24 * t22;
+    const Real t86 = Tr * t26;
+    const Real t87 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t17 * t24;
+    const Real t88 = Tr * t21 * t26;
+    const Real t89 = -(0.1556 * Pr * Z / t5);
+    const Real t90 = 0.1556 * Z / Tr + t40 + t41 + t42;
+    const Real t91 = cotangents[1] * tangent[0] * t56 + cotangents[1] * tangents[0] * t73
+        + cotangents[1] * tangents[1] * t83 + t84 / t74 - t85 / t86 - t87 / t88
+        - solution[0] * tangent[0] * (6.0 * Z - 2.0 * t10)
+        - solution[0] * tangents[0] * (t33 + t34 + t89 + t35 + t37)
+        - solution[0] * tangents[1] * t90
         - 0.91448 * solution[0] * tangents[2] * Pr * t1 * t45 * t3 / t5;
-    [[maybe_unused]] Real correction[] = {t92};
+    [[maybe_unused]] Real correction[] = {t91};
     solve_transposed(jacobian, correction);
-    const Real t93 = t30 * t47;
-    const Real t94 = t30 * t15;
-    const Real t95 = t64 + t65 - 0.3902787523148685 * Pr * t4 * t13 * t17 / t93
-        - 0.06696124768513151 * Pr * t4 * t17 / t94 + t69;
-    const Real t96 = t30 * t25;
-    const Real t97 = t30 * t16;
-    const Real t98 = t37 / (t26 * t16) + 0.0020770063245025413 * t7 * t15 / (t26 * t49)
-        + 0.37565163030525356 * Pr / (t30 * t13) + t66 / t97;
-    const Real t99 = power<2>(t2);
-    const Real t100 = 4.155751987528753 * t4 * t13 * t59 / t63 + 4.155751987528753 * t56 * t3 * t13 * t59 * t2 / t15
-        - 0.3902787523148685 * Pr * t4 * t13 * t59 / t93
-        - 0.06696124768513151 * Pr * t4 * t59 / t94 - 2.0778759937643767 * t4 * t13 * t98 / t19
-        - 1.0389379968821884 * t99 * t21 / t5 - 4.155751987528753 * t4 * t21 / t30
-        - 5.1946899844109415 * t34 * t3 * t2 * t21;
-    const Real t101 = 0.012105679999999999 * t7 * t23 / (t26 * t51) + t53 / t96 + power<2>(t61) * t23 / t24
-        + t100 * t23 / t24 - 0.1556 * Pr * t61 * t23 / t71;
-    const Real t102 = 0.1616587523148685 * Pr * t4 * t13 * t78 * t23 / (t30 * t25 * t15);
-    const Real t103 = 0.0778 * t61 * t23 / t74;
-    const Real t104 = t5 * t24 * t15;
-    const Real t105 = -(0.012105679999999999 * Pr * t23 / (t30 * t51));
-    const Real t106 = -(2.0778759937643767 * t4 * t13 * t78 * t61 * t23 / t81);
-    const Real t107 = -(t39 / t97) - 0.0020770063245025413 * Pr * t15 / (t30 * t49) - 0.18782581515262678 / t57
-        - t76 / t58;
-    const Real t108 = -(0.0778 * t23 / t71);
-    const Real t109 = t102 + t103 + t79 / t104 + 2.0778759937643767 * t56 * t3 * t13 * t78 * t2 * t23 / (t24 * t15)
-        - 0.3902787523148685 * Pr * t4 * t13 * t78 * t23 / (t30 * t24 * t47)
-        - 0.06696124768513151 * Pr * t4 * t78 * t23 / (t30 * t24 * t15) + t105 + t106
-        - 2.0778759937643767 * t4 * t13 * t107 * t23 / t81 + t108;
-    const Real t110 = 0.323317504629737 * cotangents[1] * tangents[2] * Pr * t1 * t45 * t3 * t23 * t21;
-    const Real t111 = t5 * t24;
-    const Real t112 = 2.0778759937643767 * cotangents[1] * tangents[2] * t56 * t1 * t45 * t2 * t23 * t21;
-    const Real t113 = 2.0778759937643767 * cotangents[1] * tangents[2] * t56 * t45 * t3 * t23 * t21;
-    const Real t114 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t13 * t59 * t23;
-    const Real t115 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t61 * t23 * t21;
-    const Real t116 = power<5>(Tr);
-    const Real t117 = 0.22862 * Pr * t99 / t30 + 2.7434399999999997 * Pr * t4 / t26
-        + 2.0575799999999997 * Pr * t28 * t3 * t2 - 0.10895111999999998 * t7 / t26
-        - 0.3112 * Pr / t30;
-    const Real t118 = 0.005650931423999999 * t36 / t116 + t29 / t26 + 0.1556 * Pr * t6 / t30 + Z * t117
-        - 0.017786635999999998 * t7 * t99 / t26 - 0.426879264 * t7 * t4 / t116
-        - 0.23122626799999998 * t7 * power<9>(t27) * t3 * t2;
-    const Real t119 = 0.07263407999999999 * Pr / t30 + 0.1556 / t5 - 0.91448 * t4 / t30 - 0.45724 * t34 * t3 * t2;
-    const Real t120 = 0.213439632 * Pr * t4 / t26 + 0.07114654399999999 * Pr * t28 * t3 * t2 + Z * t119
-        - 0.004238198567999999 * t7 / t26 - 0.024211359999999998 * Pr / t30 - t43 / t5;
-    const Real t121 = 0.213439632 * t7 * t1 * t45 * t3 / t26;
-    const Real t122 = 0.035573271999999996 * t7 * t28 * t1 * t45 * t2;
-    const Real t123 = 0.035573271999999996 * t7 * t28 * t45 * t3;
-    const Real t124 = t121 + t122 + t123 - 1.82896 * Pr * Z * t1 * t45 * t3 / t30
-        - 0.45724 * Pr * t34 * Z * t1 * t45 * t2 - 0.45724 * Pr * t34 * Z * t45 * t3;
-    const Real t125 = cotangents[1] * tangent[0] * (t55 + t62 + t95 * t23 / t24 + t72 + t73)
-        + cotangents[1] * tangents[0] * t101 + cotangents[1] * tangents[1] * t109 + t110 / t96
-        + t86 / t111 + t112 / t24 + t113 / t24 - correction[0] * t38 - t114 / t81 - t115 / t88
-        - solution[0] * tangent[0] * t90 - solution[0] * tangents[0] * t118
-        - solution[0] * tangents[1] * t120 - solution[0] * tangents[2] * t124;
-    const Real t126 = t5 * t47;
-    const Real t127 = 0.3902787523148685 * t4 * t13 * t17 / t126 + 0.06696124768513151 * t4 * t17 / t63
-        - 2.0778759937643767 * t4 * t13 * t83 / t19;
-    const Real t128 = 2.0778759937643767 * t4 * t13 * t78 / t63 + 0.3902787523148685 * t4 * t13 * t59 / t126
-        + 0.06696124768513151 * t4 * t59 / t63
-        + 2.0778759937643767 * t56 * t3 * t13 * t78 * t2 / t15
-        - 2.0778759937643767 * t4 * t13 * t107 / t19;
-    const Real t129 = cotangents[1] * tangents[0] * (t102 + t128 * t23 / t24 + t103 + t105 + t106 + t108);
-    const Real t130 = t5 * t24 * t47;
-    const Real t131 = 2.0778759937643767 * t4 * t13 * (0.012105679999999999 / t58 + 0.0020770063245025413 * t15 / t67) * t23;
-    const Real t132 = 4.317568645462297 * power<4>(t3) * t16 * power<2>(t78) * t23 / t130
-        + 0.3902787523148685 * t4 * t13 * t78 * t23 / t130
-        + 0.06696124768513151 * t4 * t78 * t23 / t104 + 0.012105679999999999 * t23 / t54
-        - t131 / t81 - 0.323317504629737 * t4 * t13 * t78 * t23 / (t5 * t25 * t15);
-    const Real t133 = power<3>(t3);
-    const Real t134 = 8.635137290924593 * cotangents[1] * tangents[2] * t1 * t45 * t133 * t13 * t78 * t23 * t21;
-    const Real t135 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t13 * t78 * t23;
-    const Real t136 = 0.323317504629737 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t23 * t21;
-    const Real t137 = 0.0028254657119999994 * Pr / t30 + 0.012105679999999999 / t5 - 0.036317039999999995 * Z / t5
-        - 0.07114654399999999 * t4 / t30;
-    const Real t138 = 0.91448 * Z * t1 * t45 * t3 / t5 - 0.14229308799999998 * Pr * t1 * t45 * t3 / t30;
-    const Real t139 = cotangents[1] * tangent[0] * (t127 * t23 / t24 + t75 + t80 + t82 + t84) + t129
-        + cotangents[1] * tangents[1] * t132 + t134 / t104 - correction[0] * t44 - t135 / t81
-        - t136 / t71 - solution[0] * tangent[0] * t91 - solution[0] * tangents[0] * t120
-        - solution[0] * tangents[1] * t137 - solution[0] * tangents[2] * t138;
-    const Real t140 = 4.155751987528753 * t1 * t45 * t3 * t23 * t21 / t74
-        - 4.155751987528753 * t1 * t20 * t45 * t3 * t23 * t21 / t88
-        - 4.155751987528753 * t1 * t45 * t3 * t13 * t17 * t23 / t81;
-    const Real t141 = 4.155751987528753 * t1 * t45 * t3 * t21 / t5 + 2.0778759937643767 * t56 * t1 * t45 * t2 * t21
-        + 2.0778759937643767 * t56 * t45 * t3 * t21
-        - 4.155751987528753 * t1 * t45 * t3 * t13 * t59 / t19;
-    const Real t142 = 0.323317504629737 * Pr * t1 * t45 * t3 * t23 * t21 / t96 + t141 * t23 / t24
-        - 4.155751987528753 * t1 * t45 * t3 * t61 * t23 * t21 / t88;
-    const Real t143 = 8.635137290924593 * t1 * t45 * t133 * t13 * t78 * t23 * t21 / t104
-        - 4.155751987528753 * t1 * t45 * t3 * t13 * t78 * t23 / t81
-        - 0.323317504629737 * t1 * t45 * t3 * t23 * t21 / t71;
-    const Real t144 = 2.2434411529475224 * cotangents[1] * tangents[2] * t1 * t3 * t23 * t21 / t88;
-    const Real t145 = power<2>(t1);
-    const Real t146 = power<2>(t45);
-    const Real t147 = 17.270274581849186 * cotangents[1] * tangents[2] * t145 * t146 * t4 * t23 * power<2>(t21);
-    const Real t148 = 4.155751987528753 * cotangents[1] * tangents[2] * t145 * t146 * t23 * t21;
-    const Real t149 = -(1.82896 * Pr * t1 * t45 * t3 / t30) - 0.45724 * Pr * t34 * t1 * t45 * t2
-        - 0.45724 * Pr * t34 * t45 * t3;
-    const Real t150 = 0.038407750312959996 * t7 * t1 * t3 / t30 + 0.91448 * Pr * Z * t145 * t146 / t5
-        - 0.07114654399999999 * t7 * t145 * t146 / t30
+    const Real t92 = 2.0778759937643767 * t29 * t3 * t2 * t22;
+    const Real t93 = t59 + t92 / Tr - t70 / t48;
+    const Real t94 = t5 * t15;
+    const Real t95 = t5 * Tr * t50;
+    const Real t96 = t5 * Tr * t15;
+    const Real t97 = t18 / t94 + 2.0778759937643767 * t29 * t3 * t13 * t17 * t2 / t19
+        - 0.3902787523148685 * Pr * t4 * t13 * t17 / t95
+        - 0.06696124768513151 * Pr * t4 * t17 / t96 + t69;
+    const Real t98 = t58 + t20 * t93 * t24 / t26 + t97 * t24 / t26 - 0.0778 * Pr * t20 * t24 / t72 - t93 * t24 / t27;
+    const Real t99 = 0.0060528399999999994 * Pr * Pr / (t5 * t5 * t16);
+    const Real t100 = t99 + t99 + 0.0020770063245025413 * Pr * Pr * t15 / (t5 * t5 * t52)
+        + 0.37565163030525356 * Pr / (t32 * t13) + t67 / (t32 * t16);
+    const Real t101 = t64 / t94 + t70 / t66 + 2.0778759937643767 * t29 * t3 * t13 * t63 * t2 / t19
+        + 2.0778759937643767 * t60 * t3 * t63 * t2 / t21
+        - 0.3902787523148685 * Pr * t4 * t13 * t63 / t95
+        - 0.06696124768513151 * Pr * t4 * t63 / t96
+        - 2.0778759937643767 * t4 * t13 * t100 / t19 - 4.155751987528753 * t4 * t22 / t32
+        - t92 / t5 - 1.0389379968821884 * t60 * t29 * t2 * t2 * t22
+        - 3.116813990646565 * t36 * t3 * t2 * t22;
+    const Real t102 = 0.012105679999999999 * Pr * Pr * t24 / (t5 * t5 * t55) + t57 / (t32 * t27)
+        + t93 * t65 * t24 / t26 + t101 * t24 / t26 - 0.0778 * Pr * t93 * t24 / t72
+        - 0.0778 * Pr * t65 * t24 / t72;
+    const Real t103 = -(0.012105679999999999 * Pr * t24 / (t5 * Tr * t55));
+    const Real t104 = -(0.0060528399999999994 * Pr / (t5 * Tr * t16));
+    const Real t105 = t104 + t104 - 0.0020770063245025413 * Pr * t15 / (t5 * Tr * t52) - 0.18782581515262678 / t61
+        - t75 / t62;
+    const Real t106 = -(0.0778 * t24 / t72);
+    const Real t107 = 0.1616587523148685 * Pr * t4 * t13 * t77 * t24 / (t5 * Tr * t27 * t15)
+        + 0.0778 * t93 * t24 / t74 + t78 / (t5 * t26 * t15)
+        + 2.0778759937643767 * t29 * t3 * t13 * t77 * t2 * t24 / t79
+        - 0.3902787523148685 * Pr * t4 * t13 * t77 * t24 / (t5 * Tr * t26 * t50)
+        - 0.06696124768513151 * Pr * t4 * t77 * t24 / (t5 * Tr * t26 * t15) + t103
+        - 2.0778759937643767 * t4 * t13 * t77 * t93 * t24 / t79
+        - 2.0778759937643767 * t4 * t13 * t105 * t24 / t79 + t106;
+    const Real t108 = 0.323317504629737 * cotangents[1] * tangents[2] * Pr * t1 * t45 * t3 * t24 * t22;
+    const Real t109 = t5 * Tr * t27;
+    const Real t110 = 2.0778759937643767 * cotangents[1] * tangents[2] * t29 * t1 * t45 * t2 * t24 * t22;
+    const Real t111 = 2.0778759937643767 * cotangents[1] * tangents[2] * t29 * t45 * t3 * t24 * t22;
+    const Real t112 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t93 * t24 * t22;
+    const Real t113 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t63 * t24;
+    const Real t114 = solution[0] * tangent[0] * (t33 + t34 + t89 + t35 - 0.45724 * Pr * t29 * t3 * t2 / t5);
+    const Real t115 = power<5>(Tr);
+    const Real t116 = 2.7434399999999997 * Pr * t4 / t28 + 0.91448 * Pr * t29 * t3 * t2 / t32
+        + 0.22862 * Pr * t36 * t29 * t2 * t2 + 1.1431 * Pr * t30 * t3 * t2
+        - 0.10895111999999998 * t7 / t28 - 0.3112 * Pr / t32;
+    const Real t117 = 0.005650931423999999 * t38 / t115 + t31 / t28 + 0.1556 * Pr * t6 / t32 + Z * t116
+        - 0.426879264 * t7 * t4 / t115 - 0.106719816 * t7 * t29 * t3 * t2 / t28
+        - 0.017786635999999998 * t7 * t30 * t29 * t2 * t2
+        - 0.12450645199999999 * t7 * power<9>(t29) * t3 * t2;
+    const Real t118 = 0.213439632 * Pr * t4 / t28;
+    const Real t119 = 0.07263407999999999 * Pr / t32;
+    const Real t120 = 0.1556 / t5;
+    const Real t121 = -(0.91448 * t4 / t32);
+    const Real t122 = -(0.004238198567999999 * t7 / t28);
+    const Real t123 = -(0.024211359999999998 * Pr / t32);
+    const Real t124 = -(t43 / t5);
+    const Real t125 = t118 + 0.07114654399999999 * Pr * t29 * t3 * t2 / t32
+        + Z * (t119 + t120 + t121 - 0.45724 * t29 * t3 * t2 / t5) + t122 + t123 + t124;
+    const Real t126 = 0.213439632 * t7 * t1 * t45 * t3 / t28;
+    const Real t127 = t126 + 0.035573271999999996 * t7 * t29 * t1 * t45 * t2 / t32
+        + 0.035573271999999996 * t7 * t29 * t45 * t3 / t32
+        - 1.82896 * Pr * Z * t1 * t45 * t3 / t32 - 0.45724 * Pr * t29 * Z * t1 * t45 * t2 / t5
+        - 0.45724 * Pr * t29 * Z * t45 * t3 / t5;
+    const Real t128 = cotangents[1] * tangent[0] * t98 + cotangents[1] * tangents[0] * t102
+        + cotangents[1] * tangents[1] * t107 + t108 / t109 + t84 / (t5 * t26) + t110 / t86
+        + t111 / t86 - correction[0] * t39 - t112 / t86 - t113 / t88 - t114
+        - solution[0] * tangents[0] * t117 - solution[0] * tangents[1] * t125
+        - solution[0] * tangents[2] * t127;
+    const Real t129 = Tr * Tr * t50;
+    const Real t130 = Tr * Tr * t15;
+    const Real t131 = 0.3902787523148685 * t4 * t13 * t17 / t129 + 0.06696124768513151 * t4 * t17 / t130
+        - 2.0778759937643767 * t4 * t13 * t80 / t19;
+    const Real t132 = t131 * t24 / t26 + 0.0778 * t20 * t24 / t74 + t81 / (Tr * t21 * t27) + t82
+        - 2.0778759937643767 * t20 * t4 * t77 * t24 / t88;
+    const Real t133 = 0.3902787523148685 * t4 * t13 * t63 / t129 + 0.06696124768513151 * t4 * t63 / t130
+        + 2.0778759937643767 * t4 * t77 / t66 + 2.0778759937643767 * t60 * t3 * t77 * t2 / t21
+        - 2.0778759937643767 * t4 * t13 * t105 / t19;
+    const Real t134 = 0.1616587523148685 * Pr * t4 * t77 * t24 / (t5 * Tr * t21 * t27) + t133 * t24 / t26
+        + 0.0778 * t65 * t24 / t74 + t103 - 2.0778759937643767 * t4 * t77 * t65 * t24 / t88
+        + t106;
+    const Real t135 = Tr * Tr * t26 * t15;
+    const Real t136 = 4.317568645462297 * t4 * t4 * t13 * t77 * t77 * t24 / (Tr * Tr * t21 * t26 * t15);
+    const Real t137 = 0.0060528399999999994 / (Tr * Tr * t16);
+    const Real t138 = 2.0778759937643767 * t4 * t13 * (t137 + t137 + 0.0020770063245025413 * t15 / (Tr * Tr * t52)) * t24;
+    const Real t139 = 0.3902787523148685 * t4 * t13 * t77 * t24 / (Tr * Tr * t26 * t50)
+        + 0.06696124768513151 * t4 * t77 * t24 / t135
+        + 0.012105679999999999 * t24 / (Tr * Tr * t55) + t136 - t138 / t79
+        - 0.1616587523148685 * t4 * t13 * t77 * t24 / (Tr * Tr * t27 * t15)
+        - 0.1616587523148685 * t4 * t77 * t24 / (Tr * Tr * t21 * t27);
+    const Real t140 = 8.635137290924593 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t4 * t77 * t24 * t22;
+    const Real t141 = 0.323317504629737 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t24 * t22;
+    const Real t142 = Tr * Tr * t27;
+    const Real t143 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t45 * t3 * t77 * t24;
+    const Real t144 = t118 + 0.07114654399999999 * Pr * t30 * t3 * t2
+        + Z * (t119 + t120 + t121 - 0.45724 * t36 * t3 * t2) + t122 + t123 + t124;
+    const Real t145 = 0.0028254657119999994 * Pr / t32 + 0.012105679999999999 / t5 - 0.036317039999999995 * Z / t5
+        - 0.07114654399999999 * t4 / t32;
+    const Real t146 = 0.91448 * Z * t1 * t45 * t3 / t5 - 0.14229308799999998 * Pr * t1 * t45 * t3 / t32;
+    const Real t147 = cotangents[1] * tangent[0] * t132 + cotangents[1] * tangents[0] * t134
+        + cotangents[1] * tangents[1] * t139 + t140 / (Tr * Tr * t21 * t26)
+        - correction[0] * t44 - t141 / t142 - t143 / t88 - solution[0] * tangent[0] * t90
+        - solution[0] * tangents[0] * t144 - solution[0] * tangents[1] * t145
+        - solution[0] * tangents[2] * t146;
+    const Real t148 = 4.155751987528753 * t1 * t45 * t3 * t24 * t22 / t74
+        - 4.155751987528753 * t1 * t20 * t45 * t3 * t24 * t22 / t86
+        - 4.155751987528753 * t1 * t45 * t3 * t13 * t17 * t24 / t79;
+    const Real t149 = 4.155751987528753 * t1 * t45 * t3 * t22 / t5 + 2.0778759937643767 * t60 * t1 * t45 * t2 * t22
+        + 2.0778759937643767 * t60 * t45 * t3 * t22
+        - 4.155751987528753 * t1 * t45 * t3 * t13 * t63 / t19;
+    const Real t150 = 0.323317504629737 * Pr * t1 * t45 * t3 * t24 * t22 / t109 + t149 * t24 / t26
+        - 4.155751987528753 * t1 * t45 * t3 * t65 * t24 * t22 / t86;
+    const Real t151 = 8.635137290924593 * t1 * t45 * t3 * t4 * t13 * t77 * t24 * t22 / t135
+        - 4.155751987528753 * t1 * t45 * t3 * t13 * t77 * t24 / t79
+        - 0.323317504629737 * t1 * t45 * t3 * t24 * t22 / t142;
+    const Real t152 = 17.270274581849186 * cotangents[1] * tangents[2] * t1 * t1 * t45 * t45 * t3 * t3 * t24 * t22 * t22;
+    const Real t153 = 2.2434411529475224 * cotangents[1] * tangents[2] * t1 * t3 * t24 * t22 / t86;
+    const Real t154 = 4.155751987528753 * cotangents[1] * tangents[2] * t1 * t1 * t45 * t45 * t24 * t22;
+    const Real t155 = -(1.82896 * Pr * t1 * t45 * t3 / t32) - 0.45724 * Pr * t36 * t1 * t45 * t2
+        - 0.45724 * Pr * t36 * t45 * t3;
+    const Real t156 = t126 + 0.035573271999999996 * t7 * t30 * t1 * t45 * t2
+        + 0.035573271999999996 * t7 * t30 * t45 * t3 + Z * t155;
+    const Real t157 = 0.038407750312959996 * t7 * t1 * t3 / t32 + 0.91448 * Pr * Z * t1 * t1 * t45 * t45 / t5
+        - 0.07114654399999999 * t7 * t1 * t1 * t45 * t45 / t32
         - 0.49367288319999997 * Pr * Z * t1 * t3 / t5;
-    const Real t151 = cotangents[1] * tangent[0] * t140 + cotangents[1] * tangents[0] * t142
-        + cotangents[1] * tangents[1] * t143 + t144 + t147 / t111 - correction[0] * t46
-        - t148 / t88 - 0.91448 * solution[0] * tangent[0] * Pr * t1 * t45 * t3 / t5
-        - solution[0] * tangents[0] * (t121 + t122 + t123 + Z * t149)
-        - solution[0] * tangents[1] * t138 - solution[0] * tangents[2] * t150;
-    gradient[0] = t125;
-    gradient[1] = t139;
-    gradient[2] = t151;
+    const Real t158 = cotangents[1] * tangent[0] * t148 + cotangents[1] * tangents[0] * t150
+        + cotangents[1] * tangents[1] * t151 + t152 / (Tr * Tr * t26) + t153
+        - correction[0] * t46 - t154 / t86
+        - 0.91448 * solution[0] * tangent[0] * Pr * t1 * t45 * t3 / t5
+        - solution[0] * tangents[0] * t156 - solution[0] * tangents[1] * t146
+        - solution[0] * tangents[2] * t157;
+    gradient[0] = t128;
+    gradient[1] = t147;
+    gradient[2] = t158;
     return conditioning;
   }
 
@@ -495,198 +519,211 @@ struct Liquid {
     const Real t20 = power<5>(t13);
     const Real t21 = -(0.45724 * Pr * t20 * t3 * t2);
     const Real t22 = power<3>(Pr);
-    const Real t23 = 0.012105679999999999 * t7;
-    const Real t24 = 0.106719816 * t7 * t4 / t12 + 0.035573271999999996 * t7 * t14 * t3 * t2
-        + Z * (t17 + t18 + t19 + t21) - 0.0014127328559999997 * t22 / t12 - t23 / t16
-        - 0.0778 * Pr * t6 / t5;
-    const Real t25 = 0.012105679999999999 * Pr;
-    const Real t26 = 0.45724 * t4 / t5;
-    const Real t27 = -(0.036317039999999995 * Pr / t5);
-    const Real t28 = -(0.1556 / Tr);
-    const Real t29 = 0.0778 * t6;
-    const Real t30 = 0.0014127328559999997 * t7 / t16 + t25 / t5 + Z * (t26 + t27 + t28) + t29 / Tr
-        - 0.07114654399999999 * Pr * t4 / t16;
-    const Real t31 = 1.54226 - 0.53984 * omega;
-    const Real t32 = 0.91448 * Pr * Z * t1 * t31 * t3 / t5 - 0.07114654399999999 * t7 * t1 * t31 * t3 / t16;
-    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t24) - tangents[1] * t30 - tangents[2] * t32};
-    [[maybe_unused]] Real direction[] = {-(directions[0] * t24) - directions[1] * t30 - directions[2] * t32};
+    const Real t23 = 0.106719816 * t7 * t4 / t12 + 0.035573271999999996 * t7 * t14 * t3 * t2
+        + Z * (t17 + t18 + t19 + t21) - 0.0014127328559999997 * t22 / t12
+        - 0.012105679999999999 * t7 / t16 - 0.0778 * Pr * t6 / t5;
+    const Real t24 = 0.45724 * t4 / t5;
+    const Real t25 = -(0.036317039999999995 * Pr / t5);
+    const Real t26 = -(0.1556 / Tr);
+    const Real t27 = 0.0778 * t6;
+    const Real t28 = 0.0014127328559999997 * t7 / t16 + 0.012105679999999999 * Pr / t5 + Z * (t24 + t25 + t26)
+        + t27 / Tr - 0.07114654399999999 * Pr * t4 / t16;
+    const Real t29 = 1.54226 - 0.53984 * omega;
+    const Real t30 = 0.91448 * Pr * Z * t1 * t29 * t3 / t5 - 0.07114654399999999 * t7 * t1 * t29 * t3 / t16;
+    [[maybe_unused]] Real tangent[] = {-(tangents[0] * t23) - tangents[1] * t28 - tangents[2] * t30};
+    [[maybe_unused]] Real direction[] = {-(directions[0] * t23) - directions[1] * t28 - directions[2] * t30};
     const Real jacobian[1][1] = {
         {t11},
     };
     solve(jacobian, direction);
     const Real conditioning = solve(jacobian, tangent);
-    const Real t33 = t17 + t18 - 0.1556 * Pr * Z / t5 + t19 + t21;
-    const Real t34 = 0.1556 * Z / Tr + t26 + t27 + t28;
-    const Real t35 = tangent[0] * (t9 + 6.0 * Z - 2.0) + tangents[0] * t33 + tangents[1] * t34
-        + 0.91448 * tangents[2] * Pr * t1 * t31 * t3 / t5;
-    const Real t36 = power<5>(Tr);
-    const Real t37 = power<2>(t2);
-    const Real t38 = 0.22862 * Pr * t37 / t16 + 2.7434399999999997 * Pr * t4 / t12
+    const Real t31 = t17 + t18 - 0.1556 * Pr * Z / t5 + t19 + t21;
+    const Real t32 = 0.1556 * Z / Tr + t24 + t25 + t26;
+    const Real t33 = tangent[0] * (t9 + 6.0 * Z - 2.0) + tangents[0] * t31 + tangents[1] * t32
+        + 0.91448 * tangents[2] * Pr * t1 * t29 * t3 / t5;
+    const Real t34 = power<5>(Tr);
+    const Real t35 = power<2>(t2);
+    const Real t36 = 0.22862 * Pr * t35 / t16 + 2.7434399999999997 * Pr * t4 / t12
         + 2.0575799999999997 * Pr * t14 * t3 * t2 - 0.10895111999999998 * t7 / t12
         - 0.3112 * Pr / t16;
-    const Real t39 = 0.005650931423999999 * t22 / t36 + t15 / t12 + 0.1556 * Pr * t6 / t16 + Z * t38
-        - 0.017786635999999998 * t7 * t37 / t12 - 0.426879264 * t7 * t4 / t36
+    const Real t37 = 0.005650931423999999 * t22 / t34 + t15 / t12 + 0.1556 * Pr * t6 / t16 + Z * t36
+        - 0.017786635999999998 * t7 * t35 / t12 - 0.426879264 * t7 * t4 / t34
         - 0.23122626799999998 * t7 * power<9>(t13) * t3 * t2;
-    const Real t40 = 0.07263407999999999 * Pr / t16 + 0.1556 / t5 - 0.91448 * t4 / t16 - 0.45724 * t20 * t3 * t2;
-    const Real t41 = 0.213439632 * Pr * t4 / t12 + 0.07114654399999999 * Pr * t14 * t3 * t2 + Z * t40
-        - 0.004238198567999999 * t7 / t12 - 0.024211359999999998 * Pr / t16 - t29 / t5;
-    const Real t42 = 0.213439632 * t7 * t1 * t31 * t3 / t12;
-    const Real t43 = 0.035573271999999996 * t7 * t14 * t1 * t31 * t2;
-    const Real t44 = 0.035573271999999996 * t7 * t14 * t31 * t3;
-    const Real t45 = t42 + t43 + t44 - 1.82896 * Pr * Z * t1 * t31 * t3 / t16
-        - 0.45724 * Pr * t20 * Z * t1 * t31 * t2 - 0.45724 * Pr * t20 * Z * t31 * t3;
-    const Real t46 = tangent[0] * t33 + tangents[0] * t39 + tangents[1] * t41 + tangents[2] * t45;
-    const Real t47 = 0.0028254657119999994 * Pr / t16 + 0.012105679999999999 / t5 - 0.036317039999999995 * Z / t5
+    const Real t38 = 0.07263407999999999 * Pr / t16 + 0.1556 / t5 - 0.91448 * t4 / t16 - 0.45724 * t20 * t3 * t2;
+    const Real t39 = 0.213439632 * Pr * t4 / t12 + 0.07114654399999999 * Pr * t14 * t3 * t2 + Z * t38
+        - 0.004238198567999999 * t7 / t12 - 0.024211359999999998 * Pr / t16 - t27 / t5;
+    const Real t40 = 0.213439632 * t7 * t1 * t29 * t3 / t12;
+    const Real t41 = 0.035573271999999996 * t7 * t14 * t1 * t29 * t2;
+    const Real t42 = 0.035573271999999996 * t7 * t14 * t29 * t3;
+    const Real t43 = t40 + t41 + t42 - 1.82896 * Pr * Z * t1 * t29 * t3 / t16
+        - 0.45724 * Pr * t20 * Z * t1 * t29 * t2 - 0.45724 * Pr * t20 * Z * t29 * t3;
+    const Real t44 = tangent[0] * t31 + tangents[0] * t37 + tangents[1] * t39 + tangents[2] * t43;
+    const Real t45 = 0.0028254657119999994 * Pr / t16 + 0.012105679999999999 / t5 - 0.036317039999999995 * Z / t5
         - 0.07114654399999999 * t4 / t16;
-    const Real t48 = 0.91448 * Z * t1 * t31 * t3 / t5 - 0.14229308799999998 * Pr * t1 * t31 * t3 / t16;
-    const Real t49 = tangent[0] * t34 + tangents[0] * t41 + tangents[1] * t47 + tangents[2] * t48;
-    const Real t50 = -(1.82896 * Pr * t1 * t31 * t3 / t16) - 0.45724 * Pr * t20 * t1 * t31 * t2
-        - 0.45724 * Pr * t20 * t31 * t3;
-    const Real t51 = power<2>(t1);
-    const Real t52 = power<2>(t31);
-    const Real t53 = 0.038407750312959996 * t7 * t1 * t3 / t16 + 0.91448 * Pr * Z * t51 * t52 / t5
-        - 0.07114654399999999 * t7 * t51 * t52 / t16
+    const Real t46 = 0.91448 * Z * t1 * t29 * t3 / t5 - 0.14229308799999998 * Pr * t1 * t29 * t3 / t16;
+    const Real t47 = tangent[0] * t32 + tangents[0] * t39 + tangents[1] * t45 + tangents[2] * t46;
+    const Real t48 = -(1.82896 * Pr * t1 * t29 * t3 / t16) - 0.45724 * Pr * t20 * t1 * t29 * t2
+        - 0.45724 * Pr * t20 * t29 * t3;
+    const Real t49 = power<2>(t1);
+    const Real t50 = power<2>(t29);
+    const Real t51 = 0.038407750312959996 * t7 * t1 * t3 / t16 + 0.91448 * Pr * Z * t49 * t50 / t5
+        - 0.07114654399999999 * t7 * t49 * t50 / t16
         - 0.49367288319999997 * Pr * Z * t1 * t3 / t5;
-    const Real t54 = 0.91448 * tangent[0] * Pr * t1 * t31 * t3 / t5 + tangents[0] * (t42 + t43 + t44 + Z * t50)
-        + tangents[1] * t48 + tangents[2] * t53;
-    const Real t55 = -(direction[0] * t35) - directions[0] * t46 - directions[1] * t49 - directions[2] * t54;
-    Real curved[] = {t55};
+    const Real t52 = 0.91448 * tangent[0] * Pr * t1 * t29 * t3 / t5 + tangents[0] * (t40 + t41 + t42 + Z * t48)
+        + tangents[1] * t46 + tangents[2] * t51;
+    const Real t53 = -(direction[0] * t33) - directions[0] * t44 - directions[1] * t47 - directions[2] * t52;
+    Real curved[] = {t53};
     solve(jacobian, curved);
     outputs[0] = curved[0];
-    const Real t56 = 0.03222581515262679 * Pr;
-    const Real t57 = Z - t56 / Tr;
-    const Real t58 = 0.18782581515262678 * Pr;
-    const Real t59 = t58 / Tr + Z;
-    const Real t60 = power<2>(t57);
-    const Real t61 = 1.0 / t57 - t59 / t60;
-    const Real t62 = 2.0778759937643767 * t4 * t57 * t61;
-    const Real t63 = Tr * t59;
-    const Real t64 = 1.0 - t62 / t63;
-    const Real t65 = log(t59 / t57);
-    const Real t66 = 2.0778759937643767 * t4 * t65;
-    const Real t67 = exp(Z - 1.0 - t66 / Tr);
+    const Real t54 = 0.03222581515262679 * Pr;
+    const Real t55 = Z - t54 / Tr;
+    const Real t56 = 0.18782581515262678 * Pr;
+    const Real t57 = t56 / Tr + Z;
+    const Real t58 = power<2>(t55);
+    const Real t59 = 1.0 / t55 - t57 / t58;
+    const Real t60 = 2.0778759937643767 * t4 * t55 * t59;
+    const Real t61 = Tr * t57;
+    const Real t62 = 1.0 - t60 / t61;
+    const Real t63 = t57 / t55;
+    const Real t64 = log(t63);
+    const Real t65 = 2.0778759937643767 * t4 * t64;
+    const Real t66 = exp(Z - 1.0 - t65 / Tr);
+    const Real t67 = t62 * t66;
     const Real t68 = Z + t10;
     const Real t69 = power<2>(t68);
-    const Real t70 = power<2>(t59);
-    const Real t71 = Tr * t70;
-    const Real t72 = power<3>(t57);
-    const Real t73 = t62 / t71 - 2.0778759937643767 * t4 * t57 * (2.0 * t59 / t72 - 2.0 / t60) / t63
-        - 2.0778759937643767 * t4 * t61 / t63;
-    const Real t74 = power<3>(t68);
-    const Real t75 = power<2>(t64) * t67 / t68 + t73 * t67 / t68 + 2.0 * t67 / t74 - 2.0 * t64 * t67 / t69;
-    const Real t76 = 0.1556 * Pr * t67;
-    const Real t77 = t5 * t74;
-    const Real t78 = t76 / t77;
-    const Real t79 = power<3>(t13);
-    const Real t80 = t5 * t57;
-    const Real t81 = t5 * t60;
-    const Real t82 = -(t58 / t80) - 0.03222581515262679 * Pr * t59 / t81;
-    const Real t83 = 2.0778759937643767 * t4 * t57 * t82;
-    const Real t84 = t66 / t5 + 2.0778759937643767 * t79 * t3 * t2 * t65 - t83 / t63;
-    const Real t85 = t64 * t84 * t67 / t68;
-    const Real t86 = t5 * t59;
-    const Real t87 = t62 / t86;
-    const Real t88 = 2.0778759937643767 * t79 * t3 * t57 * t61 * t2 / t59;
-    const Real t89 = 0.06445163030525358 * Pr * t59;
-    const Real t90 = t5 * t72;
-    const Real t91 = 2.0778759937643767 * t4 * t57 * (t58 / t81 + t89 / t90 - t56 / t81) / t63;
-    const Real t92 = -t91;
-    const Real t93 = (t83 / t71 + t87 + t88 + t92 - 2.0778759937643767 * t4 * t82 / t63) * t67;
-    const Real t94 = t5 * t69;
-    const Real t95 = -(0.0778 * Pr * t64 * t67 / t94);
-    const Real t96 = -(t84 * t67 / t69);
+    const Real t70 = 2.0778759937643767 * t4 * t59;
+    const Real t71 = Tr * t63;
+    const Real t72 = 1.0 - t70 / t71;
+    const Real t73 = power<2>(t57);
+    const Real t74 = Tr * t73;
+    const Real t75 = power<3>(t55);
+    const Real t76 = -(1.0 / t58);
+    const Real t77 = t60 / t74 - 2.0778759937643767 * t4 * t55 * (2.0 * t57 / t75 + t76 + t76) / t61 - t70 / t61;
+    const Real t78 = power<3>(t68);
+    const Real t79 = t72 * t62 * t66 / t68 + t77 * t66 / t68 + 2.0 * t66 / t78 - t72 * t66 / t69 - t67 / t69;
+    const Real t80 = 0.1556 * Pr * t66;
+    const Real t81 = t80 / (t5 * t78);
+    const Real t82 = t65 / t5;
+    const Real t83 = power<3>(t13);
+    const Real t84 = t5 * t55;
+    const Real t85 = t5 * t58;
+    const Real t86 = -(t56 / t84) - 0.03222581515262679 * Pr * t57 / t85;
+    const Real t87 = 2.0778759937643767 * t4 * t55 * t86;
+    const Real t88 = t82 + 2.0778759937643767 * t83 * t3 * t2 * t64 - t87 / t61;
+    const Real t89 = t5 * t63;
+    const Real t90 = 0.06445163030525358 * Pr * t57;
+    const Real t91 = 2.0778759937643767 * t4 * t55 * (t56 / t85 + t90 / (t5 * t75) - t54 / t85);
+    const Real t92 = -(t91 / t61);
+    const Real t93 = 2.0778759937643767 * t4 * t86;
+    const Real t94 = t87 / t74 + t70 / t89 + 2.0778759937643767 * t83 * t3 * t59 * t2 / t63 + t92 - t93 / t61;
+    const Real t95 = t5 * t69;
+    const Real t96 = t81 + t72 * t88 * t66 / t68 + t94 * t66 / t68 - 0.0778 * Pr * t72 * t66 / t95 - t88 * t66 / t69;
     const Real t97 = Tr * t69;
-    const Real t98 = 0.0778 * t64 * t67 / t97;
-    const Real t99 = 0.03222581515262679 * t59;
-    const Real t100 = Tr * t60;
-    const Real t101 = 0.18782581515262678 / (Tr * t57) + t99 / t100;
-    const Real t102 = 2.0778759937643767 * t4 * t57 * t101 * t67;
-    const Real t103 = t102 / (Tr * t69 * t59);
-    const Real t104 = Tr * t68 * t59;
-    const Real t105 = -(2.0778759937643767 * t64 * t4 * t57 * t101 * t67 / t104);
-    const Real t106 = 0.03222581515262679 / t100 - 0.18782581515262678 / t100
-        - 0.06445163030525358 * t59 / (Tr * t72);
-    const Real t107 = -(0.1556 * t67 / (Tr * t74));
-    const Real t108 = t98 + t102 / (Tr * t68 * t70) + t103 + t105 - 2.0778759937643767 * t4 * t57 * t106 * t67 / t104
-        - 2.0778759937643767 * t4 * t101 * t67 / t104 + t107;
-    const Real t109 = 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t67 * t65;
-    const Real t110 = Tr * t68;
-    const Real t111 = tangent[0] * t75 + tangents[0] * (t78 + t85 + t93 / t68 + t95 + t96) + tangents[1] * t108
-        + t109 / t97 - 4.155751987528753 * tangents[2] * t1 * t64 * t31 * t3 * t67 * t65 / t110
-        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t61 * t67 / t104;
-    const Real t112 = t16 * t70;
-    const Real t113 = t16 * t59;
-    const Real t114 = t87 + t88 - 0.3902787523148685 * Pr * t4 * t57 * t61 / t112
-        - 0.06696124768513151 * Pr * t4 * t61 / t113 + t92;
-    const Real t115 = t16 * t69;
-    const Real t116 = t16 * t60;
-    const Real t117 = t23 / (t12 * t60) + 0.0020770063245025413 * t7 * t59 / (t12 * t72)
-        + 0.37565163030525356 * Pr / (t16 * t57) + t89 / t116;
-    const Real t118 = 4.155751987528753 * t4 * t57 * t82 / t86 + 4.155751987528753 * t79 * t3 * t57 * t82 * t2 / t59
-        - 0.3902787523148685 * Pr * t4 * t57 * t82 / t112
-        - 0.06696124768513151 * Pr * t4 * t82 / t113
-        - 2.0778759937643767 * t4 * t57 * t117 / t63 - 1.0389379968821884 * t37 * t65 / t5
-        - 4.155751987528753 * t4 * t65 / t16 - 5.1946899844109415 * t20 * t3 * t2 * t65;
-    const Real t119 = 0.012105679999999999 * t7 * t67 / (t12 * t74) + t76 / t115 + power<2>(t84) * t67 / t68
-        + t118 * t67 / t68 - 0.1556 * Pr * t84 * t67 / t94;
-    const Real t120 = 0.1616587523148685 * Pr * t4 * t57 * t101 * t67 / (t16 * t69 * t59);
-    const Real t121 = 0.0778 * t84 * t67 / t97;
-    const Real t122 = t5 * t68 * t59;
-    const Real t123 = -(0.012105679999999999 * Pr * t67 / (t16 * t74));
-    const Real t124 = -(2.0778759937643767 * t4 * t57 * t101 * t84 * t67 / t104);
-    const Real t125 = -(t25 / t116) - 0.0020770063245025413 * Pr * t59 / (t16 * t72) - 0.18782581515262678 / t80
-        - t99 / t81;
-    const Real t126 = -(0.0778 * t67 / t94);
-    const Real t127 = t120 + t121 + t102 / t122 + 2.0778759937643767 * t79 * t3 * t57 * t101 * t2 * t67 / (t68 * t59)
-        - 0.3902787523148685 * Pr * t4 * t57 * t101 * t67 / (t16 * t68 * t70)
-        - 0.06696124768513151 * Pr * t4 * t101 * t67 / (t16 * t68 * t59) + t123 + t124
-        - 2.0778759937643767 * t4 * t57 * t125 * t67 / t104 + t126;
-    const Real t128 = t5 * t68;
-    const Real t129 = tangent[0] * (t78 + t85 + t114 * t67 / t68 + t95 + t96) + tangents[0] * t119
-        + tangents[1] * t127
-        + 0.323317504629737 * tangents[2] * Pr * t1 * t31 * t3 * t67 * t65 / t115 + t109 / t128
-        + 2.0778759937643767 * tangents[2] * t79 * t1 * t31 * t2 * t67 * t65 / t68
-        + 2.0778759937643767 * tangents[2] * t79 * t31 * t3 * t67 * t65 / t68
-        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t82 * t67 / t104
-        - 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t84 * t67 * t65 / t110;
-    const Real t130 = t5 * t70;
-    const Real t131 = 0.3902787523148685 * t4 * t57 * t61 / t130 + 0.06696124768513151 * t4 * t61 / t86
-        - 2.0778759937643767 * t4 * t57 * t106 / t63;
-    const Real t132 = 2.0778759937643767 * t4 * t57 * t101 / t86 + 0.3902787523148685 * t4 * t57 * t82 / t130
-        + 0.06696124768513151 * t4 * t82 / t86
-        + 2.0778759937643767 * t79 * t3 * t57 * t101 * t2 / t59
-        - 2.0778759937643767 * t4 * t57 * t125 / t63;
-    const Real t133 = t5 * t68 * t70;
-    const Real t134 = 2.0778759937643767 * t4 * t57 * (0.012105679999999999 / t81 + 0.0020770063245025413 * t59 / t90) * t67;
-    const Real t135 = 4.317568645462297 * power<4>(t3) * t60 * power<2>(t101) * t67 / t133
-        + 0.3902787523148685 * t4 * t57 * t101 * t67 / t133
-        + 0.06696124768513151 * t4 * t101 * t67 / t122 + 0.012105679999999999 * t67 / t77
-        - t134 / t104 - 0.323317504629737 * t4 * t57 * t101 * t67 / (t5 * t69 * t59);
-    const Real t136 = power<3>(t3);
-    const Real t137 = 8.635137290924593 * tangents[2] * t1 * t31 * t136 * t57 * t101 * t67 * t65;
-    const Real t138 = 4.155751987528753 * tangents[2] * t1 * t31 * t3 * t57 * t101 * t67 / t104;
-    const Real t139 = tangent[0] * (t131 * t67 / t68 + t98 + t103 + t105 + t107)
-        + tangents[0] * (t120 + t132 * t67 / t68 + t121 + t123 + t124 + t126)
-        + tangents[1] * t135 + t137 / t122 - t138
-        - 0.323317504629737 * tangents[2] * t1 * t31 * t3 * t67 * t65 / t94;
-    const Real t140 = 4.155751987528753 * t1 * t31 * t3 * t67 * t65 / t97
-        - 4.155751987528753 * t1 * t64 * t31 * t3 * t67 * t65 / t110
-        - 4.155751987528753 * t1 * t31 * t3 * t57 * t61 * t67 / t104;
-    const Real t141 = 4.155751987528753 * t1 * t31 * t3 * t65 / t5 + 2.0778759937643767 * t79 * t1 * t31 * t2 * t65
-        + 2.0778759937643767 * t79 * t31 * t3 * t65
-        - 4.155751987528753 * t1 * t31 * t3 * t57 * t82 / t63;
-    const Real t142 = 0.323317504629737 * Pr * t1 * t31 * t3 * t67 * t65 / t115 + t141 * t67 / t68
-        - 4.155751987528753 * t1 * t31 * t3 * t84 * t67 * t65 / t110;
-    const Real t143 = 8.635137290924593 * t1 * t31 * t136 * t57 * t101 * t67 * t65 / t122
-        - 4.155751987528753 * t1 * t31 * t3 * t57 * t101 * t67 / t104
-        - 0.323317504629737 * t1 * t31 * t3 * t67 * t65 / t94;
-    const Real t144 = 17.270274581849186 * tangents[2] * t51 * t52 * t4 * t67 * power<2>(t65) / t128;
-    const Real t145 = tangent[0] * t140 + tangents[0] * t142 + tangents[1] * t143
-        + 2.2434411529475224 * tangents[2] * t1 * t3 * t67 * t65 / t110 + t144
-        - 4.155751987528753 * tangents[2] * t51 * t52 * t67 * t65 / t110;
-    const Real t146 = curved[0] * (t64 * t67 / t68 - t67 / t69) + direction[0] * t111 + directions[0] * t129
-        + directions[1] * t139 + directions[2] * t145;
-    outputs[1] = t146;
+    const Real t98 = 0.03222581515262679 * t57;
+    const Real t99 = Tr * t58;
+    const Real t100 = 0.18782581515262678 / (Tr * t55) + t98 / t99;
+    const Real t101 = 2.0778759937643767 * t4 * t55 * t100 * t66;
+    const Real t102 = Tr * t68 * t57;
+    const Real t103 = 0.03222581515262679 / t99 - 0.18782581515262678 / t99 - 0.06445163030525358 * t57 / (Tr * t75);
+    const Real t104 = 2.0778759937643767 * t4 * t100 * t66;
+    const Real t105 = -(0.1556 * t66 / (Tr * t78));
+    const Real t106 = 0.0778 * t72 * t66 / t97 + t101 / (Tr * t68 * t73) + t101 / (Tr * t69 * t57)
+        - 2.0778759937643767 * t72 * t4 * t55 * t100 * t66 / t102
+        - 2.0778759937643767 * t4 * t55 * t103 * t66 / t102 - t104 / t102 + t105;
+    const Real t107 = 4.155751987528753 * tangents[2] * t1 * t29 * t3 * t66 * t64;
+    const Real t108 = Tr * t68;
+    const Real t109 = Tr * t63 * t68;
+    const Real t110 = tangent[0] * t79 + tangents[0] * t96 + tangents[1] * t106 + t107 / t97
+        - 4.155751987528753 * tangents[2] * t1 * t72 * t29 * t3 * t66 * t64 / t108
+        - 4.155751987528753 * tangents[2] * t1 * t29 * t3 * t59 * t66 / t109;
+    const Real t111 = 2.0778759937643767 * t13 * t3 * t2 * t64;
+    const Real t112 = t82 + t111 / Tr - t93 / t71;
+    const Real t113 = t5 * t57;
+    const Real t114 = t5 * Tr * t73;
+    const Real t115 = t5 * Tr * t57;
+    const Real t116 = t60 / t113 + 2.0778759937643767 * t13 * t3 * t55 * t59 * t2 / t61
+        - 0.3902787523148685 * Pr * t4 * t55 * t59 / t114
+        - 0.06696124768513151 * Pr * t4 * t59 / t115 + t92;
+    const Real t117 = t81 + t62 * t112 * t66 / t68 + t116 * t66 / t68 - 0.0778 * Pr * t62 * t66 / t95
+        - t112 * t66 / t69;
+    const Real t118 = 0.0060528399999999994 * Pr * Pr / (t5 * t5 * t58);
+    const Real t119 = t118 + t118 + 0.0020770063245025413 * Pr * Pr * t57 / (t5 * t5 * t75)
+        + 0.37565163030525356 * Pr / (t16 * t55) + t90 / (t16 * t58);
+    const Real t120 = t87 / t113 + t93 / t89 + 2.0778759937643767 * t13 * t3 * t55 * t86 * t2 / t61
+        + 2.0778759937643767 * t83 * t3 * t86 * t2 / t63
+        - 0.3902787523148685 * Pr * t4 * t55 * t86 / t114
+        - 0.06696124768513151 * Pr * t4 * t86 / t115
+        - 2.0778759937643767 * t4 * t55 * t119 / t61 - 4.155751987528753 * t4 * t64 / t16
+        - t111 / t5 - 1.0389379968821884 * t83 * t13 * t2 * t2 * t64
+        - 3.116813990646565 * t20 * t3 * t2 * t64;
+    const Real t121 = 0.012105679999999999 * Pr * Pr * t66 / (t5 * t5 * t78) + t80 / (t16 * t69)
+        + t112 * t88 * t66 / t68 + t120 * t66 / t68 - 0.0778 * Pr * t112 * t66 / t95
+        - 0.0778 * Pr * t88 * t66 / t95;
+    const Real t122 = -(0.012105679999999999 * Pr * t66 / (t5 * Tr * t78));
+    const Real t123 = -(0.0060528399999999994 * Pr / (t5 * Tr * t58));
+    const Real t124 = t123 + t123 - 0.0020770063245025413 * Pr * t57 / (t5 * Tr * t75) - 0.18782581515262678 / t84
+        - t98 / t85;
+    const Real t125 = -(0.0778 * t66 / t95);
+    const Real t126 = 0.1616587523148685 * Pr * t4 * t55 * t100 * t66 / (t5 * Tr * t69 * t57)
+        + 0.0778 * t112 * t66 / t97 + t101 / (t5 * t68 * t57)
+        + 2.0778759937643767 * t13 * t3 * t55 * t100 * t2 * t66 / t102
+        - 0.3902787523148685 * Pr * t4 * t55 * t100 * t66 / (t5 * Tr * t68 * t73)
+        - 0.06696124768513151 * Pr * t4 * t100 * t66 / (t5 * Tr * t68 * t57) + t122
+        - 2.0778759937643767 * t4 * t55 * t100 * t112 * t66 / t102
+        - 2.0778759937643767 * t4 * t55 * t124 * t66 / t102 + t125;
+    const Real t127 = t5 * Tr * t69;
+    const Real t128 = 2.0778759937643767 * tangents[2] * t13 * t1 * t29 * t2 * t66 * t64 / t108;
+    const Real t129 = 4.155751987528753 * tangents[2] * t1 * t29 * t3 * t112 * t66 * t64 / t108;
+    const Real t130 = tangent[0] * t117 + tangents[0] * t121 + tangents[1] * t126
+        + 0.323317504629737 * tangents[2] * Pr * t1 * t29 * t3 * t66 * t64 / t127
+        + t107 / (t5 * t68) + t128
+        + 2.0778759937643767 * tangents[2] * t13 * t29 * t3 * t66 * t64 / t108 - t129
+        - 4.155751987528753 * tangents[2] * t1 * t29 * t3 * t86 * t66 / t109;
+    const Real t131 = Tr * Tr * t73;
+    const Real t132 = Tr * Tr * t57;
+    const Real t133 = 0.3902787523148685 * t4 * t55 * t59 / t131 + 0.06696124768513151 * t4 * t59 / t132
+        - 2.0778759937643767 * t4 * t55 * t103 / t61;
+    const Real t134 = t133 * t66 / t68 + 0.0778 * t62 * t66 / t97 + t104 / (Tr * t63 * t69) + t105
+        - 2.0778759937643767 * t62 * t4 * t100 * t66 / t109;
+    const Real t135 = 0.3902787523148685 * t4 * t55 * t86 / t131 + 0.06696124768513151 * t4 * t86 / t132
+        + 2.0778759937643767 * t4 * t100 / t89
+        + 2.0778759937643767 * t83 * t3 * t100 * t2 / t63
+        - 2.0778759937643767 * t4 * t55 * t124 / t61;
+    const Real t136 = 0.1616587523148685 * Pr * t4 * t100 * t66 / (t5 * Tr * t63 * t69) + t135 * t66 / t68
+        + 0.0778 * t88 * t66 / t97 + t122 - 2.0778759937643767 * t4 * t100 * t88 * t66 / t109
+        + t125;
+    const Real t137 = Tr * Tr * t68 * t57;
+    const Real t138 = 4.317568645462297 * t4 * t4 * t55 * t100 * t100 * t66 / (Tr * Tr * t63 * t68 * t57);
+    const Real t139 = 0.0060528399999999994 / (Tr * Tr * t58);
+    const Real t140 = 2.0778759937643767 * t4 * t55 * (t139 + t139 + 0.0020770063245025413 * t57 / (Tr * Tr * t75)) * t66;
+    const Real t141 = 0.3902787523148685 * t4 * t55 * t100 * t66 / (Tr * Tr * t68 * t73)
+        + 0.06696124768513151 * t4 * t100 * t66 / t137
+        + 0.012105679999999999 * t66 / (Tr * Tr * t78) + t138 - t140 / t102
+        - 0.1616587523148685 * t4 * t55 * t100 * t66 / (Tr * Tr * t69 * t57)
+        - 0.1616587523148685 * t4 * t100 * t66 / (Tr * Tr * t63 * t69);
+    const Real t142 = 8.635137290924593 * tangents[2] * t1 * t29 * t3 * t4 * t100 * t66 * t64 / (Tr * Tr * t63 * t68);
+    const Real t143 = Tr * Tr * t69;
+    const Real t144 = tangent[0] * t134 + tangents[0] * t136 + tangents[1] * t141 + t142
+        - 0.323317504629737 * tangents[2] * t1 * t29 * t3 * t66 * t64 / t143
+        - 4.155751987528753 * tangents[2] * t1 * t29 * t3 * t100 * t66 / t109;
+    const Real t145 = 4.155751987528753 * t1 * t29 * t3 * t66 * t64 / t97
+        - 4.155751987528753 * t1 * t62 * t29 * t3 * t66 * t64 / t108
+        - 4.155751987528753 * t1 * t29 * t3 * t55 * t59 * t66 / t102;
+    const Real t146 = 4.155751987528753 * t1 * t29 * t3 * t64 / t5 + 2.0778759937643767 * t83 * t1 * t29 * t2 * t64
+        + 2.0778759937643767 * t83 * t29 * t3 * t64
+        - 4.155751987528753 * t1 * t29 * t3 * t55 * t86 / t61;
+    const Real t147 = 0.323317504629737 * Pr * t1 * t29 * t3 * t66 * t64 / t127 + t146 * t66 / t68
+        - 4.155751987528753 * t1 * t29 * t3 * t88 * t66 * t64 / t108;
+    const Real t148 = 8.635137290924593 * t1 * t29 * t3 * t4 * t55 * t100 * t66 * t64 / t137
+        - 4.155751987528753 * t1 * t29 * t3 * t55 * t100 * t66 / t102
+        - 0.323317504629737 * t1 * t29 * t3 * t66 * t64 / t143;
+    const Real t149 = 17.270274581849186 * tangents[2] * t1 * t1 * t29 * t29 * t3 * t3 * t66 * t64 * t64;
+    const Real t150 = tangent[0] * t145 + tangents[0] * t147 + tangents[1] * t148 + t149 / (Tr * Tr * t68)
+        + 2.2434411529475224 * tangents[2] * t1 * t3 * t66 * t64 / t108
+        - 4.155751987528753 * tangents[2] * t1 * t1 * t29 * t29 * t66 * t64 / t108;
+    const Real t151 = curved[0] * (t67 / t68 - t66 / t69) + direction[0] * t110 + directions[0] * t130
+        + directions[1] * t144 + directions[2] * t150;
+    outputs[1] = t151;
     return conditioning;
   }
 

@@ -341,556 +341,568 @@ struct VonMises {
     [[maybe_unused]] const Real Q = inputs[8];
     [[maybe_unused]] const Real b = inputs[9];
     [[maybe_unused]] const Real dp = unknowns[0];
-    const Real t0 = power<2>(exy);
-    const Real t1 = power<2>(eyz);
-    const Real t2 = power<2>(ezx);
-    const Real t3 = 2.0 / 3.0;
-    const Real t4 = 1.0 / 3.0;
-    const Real t5 = -(t4 * exx);
-    const Real t6 = -(t4 * eyy);
-    const Real t7 = t3 * ezz + t5 + t6;
-    const Real t8 = -(t4 * ezz);
-    const Real t9 = t3 * eyy + t5 + t8;
-    const Real t10 = t3 * exx + t6 + t8;
-    const Real t11 = 78343680000.0 * t0 + 78343680000.0 * t1 + 78343680000.0 * t2 + 39171840000.0 * power<2>(t7)
-        + 39171840000.0 * power<2>(t9) + 39171840000.0 * power<2>(t10);
-    const Real t12 = sqrt(t11);
-    const Real t13 = exp(-(b * (dp + p)));
-    const Real t14 = -(Q * b * t13);
-    const Real t15 = 1.0 / t12;
-    const Real t16 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t15), 0.0);
-    const Real t17 = cotangents[0] + 161600.0 * cotangents[1] * t10 * t16 + 161600.0 * cotangents[2] * t9 * t16
-        + 161600.0 * cotangents[3] * t7 * t16 + 161600.0 * cotangents[4] * exy * t16
-        + 161600.0 * cotangents[5] * eyz * t16 + 161600.0 * cotangents[6] * ezx * t16;
-    const Real t18 = 26114559999.999996 * exx;
-    const Real t19 = 13057279999.999998 * eyy;
+    const Real t0 = 2.0 / 3.0;
+    const Real t1 = 1.0 / 3.0;
+    const Real t2 = -(t1 * exx);
+    const Real t3 = -(t1 * eyy);
+    const Real t4 = t0 * ezz + t2 + t3;
+    const Real t5 = -(t1 * ezz);
+    const Real t6 = t0 * eyy + t2 + t5;
+    const Real t7 = t0 * exx + t3 + t5;
+    const Real t8 = 78343680000.0 * power<2>(exy) + 78343680000.0 * power<2>(eyz) + 78343680000.0 * power<2>(ezx)
+        + 39171840000.0 * power<2>(t4) + 39171840000.0 * power<2>(t6)
+        + 39171840000.0 * power<2>(t7);
+    const Real t9 = sqrt(t8);
+    const Real t10 = dp + p;
+    const Real t11 = exp(-(b * t10));
+    const Real t12 = -(Q * b * t11);
+    const Real t13 = 1.0 / t9;
+    const Real t14 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t13), 0.0);
+    const Real t15 = cotangents[0] + 161600.0 * cotangents[1] * t7 * t14 + 161600.0 * cotangents[2] * t6 * t14
+        + 161600.0 * cotangents[3] * t4 * t14 + 161600.0 * cotangents[4] * exy * t14
+        + 161600.0 * cotangents[5] * eyz * t14 + 161600.0 * cotangents[6] * ezx * t14;
+    const Real t16 = 26114559999.999996 * exx;
+    const Real t17 = 13057279999.999998 * eyy;
+    const Real t18 = -t17;
+    const Real t19 = 13057279999.999998 * ezz;
     const Real t20 = -t19;
-    const Real t21 = 13057279999.999998 * ezz;
-    const Real t22 = -t21;
-    const Real t23 = t18 + t20 + t22;
-    const Real t24 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t23 * t15, 0.0);
-    const Real t25 = 26114559999.999992 * eyy;
-    const Real t26 = 13057279999.999998 * exx;
-    const Real t27 = -t26;
-    const Real t28 = t25 + t27 + t22;
-    const Real t29 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t28 * t15, 0.0);
-    const Real t30 = 26114559999.999992 * ezz;
-    const Real t31 = t30 + t27 + t20;
-    const Real t32 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t31 * t15, 0.0);
-    const Real t33 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t15, 0.0);
-    const Real t34 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t15, 0.0);
-    const Real t35 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t15, 0.0);
-    const Real t36 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14, 0.0);
-    const Real t37 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -1.0, 0.0);
-    const Real t38 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t13 + -1.0, 0.0);
-    const Real t39 = -dp - p;
-    const Real t40 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * t39 * t13, 0.0);
-    const Real t41 = -(tangents[0] * t24) - tangents[1] * t29 - tangents[2] * t32 - tangents[3] * t33
-        - tangents[4] * t34 - tangents[5] * t35 - tangents[6] * t36 - tangents[7] * t37
-        - tangents[8] * t38 - tangents[9] * t40;
-    [[maybe_unused]] Real solution[] = {t17};
-    [[maybe_unused]] Real tangent[] = {t41};
+    const Real t21 = t16 + t18 + t20;
+    const Real t22 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t21 * t13, 0.0);
+    const Real t23 = 26114559999.999992 * eyy;
+    const Real t24 = 13057279999.999998 * exx;
+    const Real t25 = -t24;
+    const Real t26 = t23 + t25 + t20;
+    const Real t27 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t26 * t13, 0.0);
+    const Real t28 = 26114559999.999992 * ezz;
+    const Real t29 = t28 + t25 + t18;
+    const Real t30 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t29 * t13, 0.0);
+    const Real t31 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * exy * t13, 0.0);
+    const Real t32 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * eyz * t13, 0.0);
+    const Real t33 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * ezx * t13, 0.0);
+    const Real t34 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t12, 0.0);
+    const Real t35 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -1.0, 0.0);
+    const Real t36 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t11 + -1.0, 0.0);
+    const Real t37 = -dp - p;
+    const Real t38 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * t37 * t11, 0.0);
+    const Real t39 = -(tangents[0] * t22) - tangents[1] * t27 - tangents[2] * t30 - tangents[3] * t31
+        - tangents[4] * t32 - tangents[5] * t33 - tangents[6] * t34 - tangents[7] * t35
+        - tangents[8] * t36 - tangents[9] * t38;
+    [[maybe_unused]] Real solution[] = {t15};
+    [[maybe_unused]] Real tangent[] = {t39};
     const Real jacobian[1][1] = {
-        {select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14 - 242400.0, 1.0)},
+        {select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t12 - 242400.0, 1.0)},
     };
     solve_transposed(jacobian, solution);
     const Real conditioning = solve(jacobian, tangent);
-    const Real t42 = t19 + t21 - t18;
-    const Real t43 = power<3>(t15);
-    const Real t44 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t42 * t43), 0.0);
-    const Real t45 = 107733.33333333333 * t16;
-    const Real t46 = t26 + t21 - t25;
-    const Real t47 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t46 * t43), 0.0);
-    const Real t48 = -(53866.666666666664 * t16);
-    const Real t49 = t26 + t19 - t30;
-    const Real t50 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t49 * t43), 0.0);
-    const Real t51 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * exy * t43, 0.0);
-    const Real t52 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * eyz * t43, 0.0);
-    const Real t53 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * ezx * t43, 0.0);
-    const Real t54 = 161600.0 * t16;
-    const Real t55 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(b) * t13, 0.0);
-    const Real t56 = -(solution[0] * tangent[0] * t55);
-    const Real t57 = -(solution[0] * tangents[6] * t55);
-    const Real t58 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(b * t13), 0.0);
-    const Real t59 = -(solution[0] * tangents[8] * t58);
-    const Real t60 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(Q * b * t39 * t13) - Q * t13, 0.0);
-    const Real t61 = -(solution[0] * tangents[9] * t60);
-    const Real t62 = cotangents[1] * tangents[0] * (161600.0 * t10 * t44 + t45)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t47 + t48)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t50 + t48)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t51
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t52
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t53
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t44 + t48)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t47 + t45)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t50 + t48)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t51
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t52
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t53
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t44 + t48)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t47 + t48)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t50 + t45)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t51
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t52
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t53
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t44
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t47
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t50
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t51 + t54)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t52
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t53
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t44
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t47
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t50
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t51
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t52 + t54)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t53
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t44
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t47
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t50
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t51
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t52
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t53 + t54) + t56 + t57 + t59 + t61;
-    [[maybe_unused]] Real correction[] = {t62};
+    const Real t40 = t17 + t19 - t16;
+    const Real t41 = power<3>(t13);
+    const Real t42 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t40 * t41), 0.0);
+    const Real t43 = 107733.33333333333 * t14;
+    const Real t44 = t24 + t19 - t23;
+    const Real t45 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t44 * t41), 0.0);
+    const Real t46 = -(53866.666666666664 * t14);
+    const Real t47 = t24 + t17 - t28;
+    const Real t48 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t47 * t41), 0.0);
+    const Real t49 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * exy * t41, 0.0);
+    const Real t50 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * eyz * t41, 0.0);
+    const Real t51 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * ezx * t41, 0.0);
+    const Real t52 = 161600.0 * t14;
+    const Real t53 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * b * b * t11, 0.0);
+    const Real t54 = -(solution[0] * tangent[0] * t53);
+    const Real t55 = -(solution[0] * tangents[6] * t53);
+    const Real t56 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(b * t11), 0.0);
+    const Real t57 = -(solution[0] * tangents[8] * t56);
+    const Real t58 = -(Q * t11);
+    const Real t59 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(Q * b * t37 * t11) + t58, 0.0);
+    const Real t60 = -(solution[0] * tangents[9] * t59);
+    const Real t61 = cotangents[1] * tangents[0] * (161600.0 * t7 * t42 + t43)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t45 + t46)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t48 + t46)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t49
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t50
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t51
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t42 + t46)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t45 + t43)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t48 + t46)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t49
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t50
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t51
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t42 + t46)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t45 + t46)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t48 + t43)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t49
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t50
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t51
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t42
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t45
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t48
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t49 + t52)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t50
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t51
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t42
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t45
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t48
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t49
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t50 + t52)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t51
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t42
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t45
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t48
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t49
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t50
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t51 + t52) + t54 + t55 + t57 + t60;
+    [[maybe_unused]] Real correction[] = {t61};
     solve_transposed(jacobian, correction);
-    const Real t63 = 39171839999.99999 * eyy;
-    const Real t64 = 39171839999.99999 * ezz;
-    const Real t65 = t63 + t64 - 78343679999.99998 * exx;
-    const Real t66 = power<5>(t15);
-    const Real t67 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 6330169343999999.0 * dp * t43 - 242400.0 * dp * t65 * t42 * t66, 0.0);
-    const Real t68 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t42 * t43), 0.0);
-    const Real t69 = cotangents[1] * tangents[0] * (161600.0 * t10 * t67 + 215466.66666666666 * t68);
-    const Real t70 = -(3165084671999999.5 * dp * t43);
-    const Real t71 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t65 * t46 * t66) + t70, 0.0);
-    const Real t72 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t46 * t43), 0.0);
-    const Real t73 = 107733.33333333333 * t72;
-    const Real t74 = -(53866.666666666664 * t68);
-    const Real t75 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t65 * t49 * t66) + t70, 0.0);
-    const Real t76 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t49 * t43), 0.0);
-    const Real t77 = 107733.33333333333 * t76;
-    const Real t78 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t65 * t66, 0.0);
-    const Real t79 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t43, 0.0);
-    const Real t80 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t65 * t66, 0.0);
-    const Real t81 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t43, 0.0);
-    const Real t82 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t65 * t66, 0.0);
-    const Real t83 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t43, 0.0);
-    const Real t84 = 107733.33333333333 * t68;
-    const Real t85 = -t84;
-    const Real t86 = -(53866.666666666664 * t72);
-    const Real t87 = -(53866.666666666664 * t76);
-    const Real t88 = 161600.0 * t68;
-    const Real t89 = -(53866.666666666664 * cotangents[2] * tangent[0] * t16);
-    const Real t90 = -(53866.666666666664 * cotangents[2] * tangents[3] * t79);
-    const Real t91 = -(53866.666666666664 * cotangents[2] * tangents[4] * t81);
-    const Real t92 = -(53866.666666666664 * cotangents[2] * tangents[5] * t83);
-    const Real t93 = -(53866.666666666664 * cotangents[3] * tangent[0] * t16);
-    const Real t94 = -(53866.666666666664 * cotangents[3] * tangents[3] * t79);
-    const Real t95 = -(53866.666666666664 * cotangents[3] * tangents[4] * t81);
-    const Real t96 = -(53866.666666666664 * cotangents[3] * tangents[5] * t83);
-    const Real t97 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t42 * t23 * t43 + 26114559999.999996 * t15, 0.0);
-    const Real t98 = -(13057279999.999998 * t15);
-    const Real t99 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t42 * t28 * t43 + t98, 0.0);
-    const Real t100 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t42 * t31 * t43 + t98, 0.0);
-    const Real t101 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t42 * t43, 0.0);
-    const Real t102 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t42 * t43, 0.0);
-    const Real t103 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t42 * t43, 0.0);
-    const Real t104 = 161600.0 * cotangents[1] * tangent[0] * t10 * t44
-        + 107733.33333333333 * cotangents[1] * tangent[0] * t16 + t69
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t71 + t73 + t74)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t75 + t77 + t74)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t78
-        + 107733.33333333333 * cotangents[1] * tangents[3] * t79
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t80
-        + 107733.33333333333 * cotangents[1] * tangents[4] * t81
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t82
-        + 107733.33333333333 * cotangents[1] * tangents[5] * t83
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t44
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t67 + t85)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t71 + t84 + t86)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t75 + t74 + t87)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t78
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t80
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t82
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t44
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t67 + t85)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t71 + t74 + t86)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t75 + t84 + t87)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t78
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t80
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t82
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t44
+    const Real t62 = -(26114560000.0 * t4);
+    const Real t63 = -(26114560000.0 * t6);
+    const Real t64 = 52229120000.0 * t7 + t62 + t63;
+    const Real t65 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t64 * t41, 0.0);
+    const Real t66 = power<5>(t13);
+    const Real t67 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t40 * t64 * t66 + 6330169343999999.0 * dp * t41, 0.0);
+    const Real t68 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t40 * t41), 0.0);
+    const Real t69 = 107733.33333333333 * t68;
+    const Real t70 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t64 * t41, 0.0);
+    const Real t71 = 107733.33333333333 * t70;
+    const Real t72 = -(3165084671999999.5 * dp * t41);
+    const Real t73 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t44 * t64 * t66 + t72, 0.0);
+    const Real t74 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t44 * t41), 0.0);
+    const Real t75 = 107733.33333333333 * t74;
+    const Real t76 = -(53866.666666666664 * t70);
+    const Real t77 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t47 * t64 * t66 + t72, 0.0);
+    const Real t78 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t47 * t41), 0.0);
+    const Real t79 = 107733.33333333333 * t78;
+    const Real t80 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t64 * t66), 0.0);
+    const Real t81 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * exy * t41, 0.0);
+    const Real t82 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t64 * t66), 0.0);
+    const Real t83 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * eyz * t41, 0.0);
+    const Real t84 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t64 * t66), 0.0);
+    const Real t85 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * ezx * t41, 0.0);
+    const Real t86 = -(53866.666666666664 * t68);
+    const Real t87 = -(53866.666666666664 * t74);
+    const Real t88 = -(53866.666666666664 * t78);
+    const Real t89 = 161600.0 * t70;
+    const Real t90 = -(53866.666666666664 * cotangents[2] * tangent[0] * t14);
+    const Real t91 = -(53866.666666666664 * cotangents[2] * tangents[3] * t81);
+    const Real t92 = -(53866.666666666664 * cotangents[2] * tangents[4] * t83);
+    const Real t93 = -(53866.666666666664 * cotangents[2] * tangents[5] * t85);
+    const Real t94 = -(53866.666666666664 * cotangents[3] * tangent[0] * t14);
+    const Real t95 = -(53866.666666666664 * cotangents[3] * tangents[3] * t81);
+    const Real t96 = -(53866.666666666664 * cotangents[3] * tangents[4] * t83);
+    const Real t97 = -(53866.666666666664 * cotangents[3] * tangents[5] * t85);
+    const Real t98 = 1.0 / 2.0;
+    const Real t99 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 26114559999.999996 * t13 - t98 * t21 * t64 * t41, 0.0);
+    const Real t100 = -(13057279999.999998 * t13);
+    const Real t101 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t26 * t64 * t41) + t100, 0.0);
+    const Real t102 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t29 * t64 * t41) + t100, 0.0);
+    const Real t103 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t64 * t41), 0.0);
+    const Real t104 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t64 * t41), 0.0);
+    const Real t105 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t64 * t41), 0.0);
+    const Real t106 = 161600.0 * cotangents[1] * tangent[0] * t7 * t65
+        + 107733.33333333333 * cotangents[1] * tangent[0] * t14
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t67 + t69 + t71)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t73 + t75 + t76)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t77 + t79 + t76)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t80
+        + 107733.33333333333 * cotangents[1] * tangents[3] * t81
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t82
+        + 107733.33333333333 * cotangents[1] * tangents[4] * t83
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t84
+        + 107733.33333333333 * cotangents[1] * tangents[5] * t85
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t65
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t67 + t86 + t76)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t73 + t71 + t87)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t77 + t88 + t76)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t80
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t82
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t84
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t65
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t67 + t86 + t76)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t73 + t87 + t76)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t77 + t71 + t88)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t80
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t82
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t84
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t65
         + 161600.0 * cotangents[4] * tangents[0] * exy * t67
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t71
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t75
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t78 + t88)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t80
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t82
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t44
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t73
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t77
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t80 + t89)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t82
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t84
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t65
         + 161600.0 * cotangents[5] * tangents[0] * eyz * t67
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t71
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t75
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t78
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t80 + t88)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t82
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t44
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t73
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t77
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t80
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t82 + t89)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t84
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t65
         + 161600.0 * cotangents[6] * tangents[0] * ezx * t67
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t71
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t75
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t78
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t80
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t82 + t88) - correction[0] * t24
-        + t89 + t90 + t91 + t92 + t93 + t94 + t95 + t96 - solution[0] * tangents[0] * t97
-        - solution[0] * tangents[1] * t99 - solution[0] * tangents[2] * t100
-        - solution[0] * tangents[3] * t101 - solution[0] * tangents[4] * t102
-        - solution[0] * tangents[5] * t103;
-    const Real t105 = 39171839999.99999 * exx;
-    const Real t106 = t105 + t64 - 78343679999.99997 * eyy;
-    const Real t107 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t42 * t106 * t66) + t70, 0.0);
-    const Real t108 = 6330169343999998.0 * dp * t43;
-    const Real t109 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t108 - 242400.0 * dp * t46 * t106 * t66, 0.0);
-    const Real t110 = -t73;
-    const Real t111 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t49 * t106 * t66) + t70, 0.0);
-    const Real t112 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t106 * t66, 0.0);
-    const Real t113 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t106 * t66, 0.0);
-    const Real t114 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t106 * t66, 0.0);
-    const Real t115 = cotangents[2] * tangents[1] * (161600.0 * t9 * t109 + 215466.66666666666 * t72);
-    const Real t116 = 161600.0 * t72;
-    const Real t117 = -(53866.666666666664 * cotangents[1] * tangent[0] * t16);
-    const Real t118 = -(53866.666666666664 * cotangents[1] * tangents[3] * t79);
-    const Real t119 = -(53866.666666666664 * cotangents[1] * tangents[4] * t81);
-    const Real t120 = -(53866.666666666664 * cotangents[1] * tangents[5] * t83);
-    const Real t121 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t46 * t23 * t43 + t98, 0.0);
-    const Real t122 = 26114559999.999992 * t15;
-    const Real t123 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t28 * t46 * t43 + t122, 0.0);
-    const Real t124 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t31 * t46 * t43 + t98, 0.0);
-    const Real t125 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t46 * t43, 0.0);
-    const Real t126 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t46 * t43, 0.0);
-    const Real t127 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t46 * t43, 0.0);
-    const Real t128 = 161600.0 * cotangents[1] * tangent[0] * t10 * t47
-        + cotangents[1] * tangents[0] * (161600.0 * t10 * t107 + t73 + t74)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t109 + t110)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t111 + t86 + t87)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t112
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t113
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t114
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t47
-        + 107733.33333333333 * cotangents[2] * tangent[0] * t16
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t107 + t84 + t86) + t115
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t111 + t77 + t86)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t112
-        + 107733.33333333333 * cotangents[2] * tangents[3] * t79
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t113
-        + 107733.33333333333 * cotangents[2] * tangents[4] * t81
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t114
-        + 107733.33333333333 * cotangents[2] * tangents[5] * t83
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t47
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t107 + t74 + t86)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t109 + t110)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t111 + t73 + t87)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t112
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t113
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t114
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t47
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t107
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t109
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t111
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t112 + t116)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t113
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t114
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t47
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t107
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t109
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t111
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t112
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t113 + t116)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t114
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t47
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t107
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t109
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t111
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t112
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t113
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t114 + t116) - correction[0] * t29
-        + t117 + t118 + t119 + t120 + t93 + t94 + t95 + t96 - solution[0] * tangents[0] * t121
-        - solution[0] * tangents[1] * t123 - solution[0] * tangents[2] * t124
-        - solution[0] * tangents[3] * t125 - solution[0] * tangents[4] * t126
-        - solution[0] * tangents[5] * t127;
-    const Real t129 = t105 + t63 - 78343679999.99997 * ezz;
-    const Real t130 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t42 * t129 * t66) + t70, 0.0);
-    const Real t131 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t46 * t129 * t66) + t70, 0.0);
-    const Real t132 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t108 - 242400.0 * dp * t49 * t129 * t66, 0.0);
-    const Real t133 = -t77;
-    const Real t134 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t129 * t66, 0.0);
-    const Real t135 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t129 * t66, 0.0);
-    const Real t136 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t129 * t66, 0.0);
-    const Real t137 = cotangents[3] * tangents[2] * (161600.0 * t7 * t132 + 215466.66666666666 * t76);
-    const Real t138 = 161600.0 * t76;
-    const Real t139 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t49 * t23 * t43 + t98, 0.0);
-    const Real t140 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t28 * t49 * t43 + t98, 0.0);
-    const Real t141 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t31 * t49 * t43 + t122, 0.0);
-    const Real t142 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t49 * t43, 0.0);
-    const Real t143 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t49 * t43, 0.0);
-    const Real t144 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t49 * t43, 0.0);
-    const Real t145 = 161600.0 * cotangents[1] * tangent[0] * t10 * t50
-        + cotangents[1] * tangents[0] * (161600.0 * t10 * t130 + t77 + t74)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t131 + t86 + t87)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t132 + t133)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t134
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t135
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t136
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t50
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t130 + t74 + t87)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t131 + t77 + t86)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t132 + t133)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t134
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t135
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t136
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t50
-        + 107733.33333333333 * cotangents[3] * tangent[0] * t16
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t130 + t84 + t87)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t131 + t73 + t87) + t137
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t134
-        + 107733.33333333333 * cotangents[3] * tangents[3] * t79
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t135
-        + 107733.33333333333 * cotangents[3] * tangents[4] * t81
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t136
-        + 107733.33333333333 * cotangents[3] * tangents[5] * t83
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t50
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t130
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t131
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t132
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t134 + t138)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t135
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t136
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t50
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t130
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t131
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t132
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t134
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t135 + t138)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t136
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t50
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t130
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t131
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t132
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t134
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t135
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t136 + t138) - correction[0] * t32
-        + t117 + t118 + t119 + t120 + t89 + t90 + t91 + t92 - solution[0] * tangents[0] * t139
-        - solution[0] * tangents[1] * t140 - solution[0] * tangents[2] * t141
-        - solution[0] * tangents[3] * t142 - solution[0] * tangents[4] * t143
-        - solution[0] * tangents[5] * t144;
-    const Real t146 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t42 * t66, 0.0);
-    const Real t147 = 107733.33333333333 * t79;
-    const Real t148 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t46 * t66, 0.0);
-    const Real t149 = -(53866.666666666664 * t79);
-    const Real t150 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t49 * t66, 0.0);
-    const Real t151 = 1.8990508032e+16 * dp * t43;
-    const Real t152 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t151 - 4.463358852889313e+27 * dp * t0 * t66, 0.0);
-    const Real t153 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * eyz * t66), 0.0);
-    const Real t154 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * ezx * t66), 0.0);
-    const Real t155 = 161600.0 * t79;
-    const Real t156 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t23 * t43), 0.0);
-    const Real t157 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t28 * t43), 0.0);
-    const Real t158 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t31 * t43), 0.0);
-    const Real t159 = 78343680000.0 * t15;
-    const Real t160 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t159 - 6.1377321959424e+21 * t0 * t43, 0.0);
-    const Real t161 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * eyz * t43), 0.0);
-    const Real t162 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * ezx * t43), 0.0);
-    const Real t163 = 161600.0 * cotangents[1] * tangent[0] * t10 * t51
-        + cotangents[1] * tangents[0] * (161600.0 * t10 * t146 + t147)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t148 + t149)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t150 + t149)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t152
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t153
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t154
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t51
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t146 + t149)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t148 + t147)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t150 + t149)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t152
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t153
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t154
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t51
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t146 + t149)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t148 + t149)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t150 + t147)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t152
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t153
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t154
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t51
-        + 161600.0 * cotangents[4] * tangent[0] * t16
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t146
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t73
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t77
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t80
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t82
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t84 + t89) - correction[0] * t22
+        + t90 + t91 + t92 + t93 + t94 + t95 + t96 + t97 - solution[0] * tangents[0] * t99
+        - solution[0] * tangents[1] * t101 - solution[0] * tangents[2] * t102
+        - solution[0] * tangents[3] * t103 - solution[0] * tangents[4] * t104
+        - solution[0] * tangents[5] * t105;
+    const Real t107 = -(26114560000.0 * t7);
+    const Real t108 = 52229120000.0 * t6 + t62 + t107;
+    const Real t109 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t108 * t41, 0.0);
+    const Real t110 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t40 * t108 * t66 + t72, 0.0);
+    const Real t111 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t108 * t41, 0.0);
+    const Real t112 = 107733.33333333333 * t111;
+    const Real t113 = 6330169343999998.0 * dp * t41;
+    const Real t114 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t44 * t108 * t66 + t113, 0.0);
+    const Real t115 = -(53866.666666666664 * t111);
+    const Real t116 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t47 * t108 * t66 + t72, 0.0);
+    const Real t117 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t108 * t66), 0.0);
+    const Real t118 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t108 * t66), 0.0);
+    const Real t119 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t108 * t66), 0.0);
+    const Real t120 = 161600.0 * t111;
+    const Real t121 = -(53866.666666666664 * cotangents[1] * tangent[0] * t14);
+    const Real t122 = -(53866.666666666664 * cotangents[1] * tangents[3] * t81);
+    const Real t123 = -(53866.666666666664 * cotangents[1] * tangents[4] * t83);
+    const Real t124 = -(53866.666666666664 * cotangents[1] * tangents[5] * t85);
+    const Real t125 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t21 * t108 * t41) + t100, 0.0);
+    const Real t126 = 26114559999.999992 * t13;
+    const Real t127 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t126 - t98 * t26 * t108 * t41, 0.0);
+    const Real t128 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t29 * t108 * t41) + t100, 0.0);
+    const Real t129 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t108 * t41), 0.0);
+    const Real t130 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t108 * t41), 0.0);
+    const Real t131 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t108 * t41), 0.0);
+    const Real t132 = 161600.0 * cotangents[1] * tangent[0] * t7 * t109
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t110 + t112 + t86)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t114 + t87 + t115)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t116 + t88 + t115)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t117
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t118
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t119
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t109
+        + 107733.33333333333 * cotangents[2] * tangent[0] * t14
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t110 + t69 + t115)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t114 + t75 + t112)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t116 + t79 + t115)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t117
+        + 107733.33333333333 * cotangents[2] * tangents[3] * t81
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t118
+        + 107733.33333333333 * cotangents[2] * tangents[4] * t83
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t119
+        + 107733.33333333333 * cotangents[2] * tangents[5] * t85
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t109
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t110 + t86 + t115)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t114 + t87 + t115)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t116 + t112 + t88)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t117
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t118
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t119
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t109
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t110
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t114
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t116
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t117 + t120)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t118
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t119
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t109
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t110
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t114
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t116
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t117
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t118 + t120)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t119
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t109
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t110
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t114
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t116
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t117
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t118
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t119 + t120) - correction[0] * t27
+        + t121 + t122 + t123 + t124 + t94 + t95 + t96 + t97 - solution[0] * tangents[0] * t125
+        - solution[0] * tangents[1] * t127 - solution[0] * tangents[2] * t128
+        - solution[0] * tangents[3] * t129 - solution[0] * tangents[4] * t130
+        - solution[0] * tangents[5] * t131;
+    const Real t133 = 52229120000.0 * t4 + t63 + t107;
+    const Real t134 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t133 * t41, 0.0);
+    const Real t135 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t40 * t133 * t66 + t72, 0.0);
+    const Real t136 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t133 * t41, 0.0);
+    const Real t137 = 107733.33333333333 * t136;
+    const Real t138 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t44 * t133 * t66 + t72, 0.0);
+    const Real t139 = -(53866.666666666664 * t136);
+    const Real t140 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t47 * t133 * t66 + t113, 0.0);
+    const Real t141 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t133 * t66), 0.0);
+    const Real t142 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t133 * t66), 0.0);
+    const Real t143 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t133 * t66), 0.0);
+    const Real t144 = 161600.0 * t136;
+    const Real t145 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t21 * t133 * t41) + t100, 0.0);
+    const Real t146 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t98 * t26 * t133 * t41) + t100, 0.0);
+    const Real t147 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t126 - t98 * t29 * t133 * t41, 0.0);
+    const Real t148 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t133 * t41), 0.0);
+    const Real t149 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t133 * t41), 0.0);
+    const Real t150 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t133 * t41), 0.0);
+    const Real t151 = 161600.0 * cotangents[1] * tangent[0] * t7 * t134
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t135 + t137 + t86)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t138 + t87 + t139)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t140 + t88 + t139)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t141
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t142
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t143
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t134
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t135 + t86 + t139)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t138 + t137 + t87)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t140 + t88 + t139)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t141
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t142
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t143
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t134
+        + 107733.33333333333 * cotangents[3] * tangent[0] * t14
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t135 + t69 + t139)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t138 + t75 + t139)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t140 + t79 + t137)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t141
+        + 107733.33333333333 * cotangents[3] * tangents[3] * t81
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t142
+        + 107733.33333333333 * cotangents[3] * tangents[4] * t83
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t143
+        + 107733.33333333333 * cotangents[3] * tangents[5] * t85
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t134
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t135
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t138
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t140
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t141 + t144)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t142
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t143
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t134
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t135
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t138
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t140
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t141
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t142 + t144)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t143
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t134
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t135
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t138
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t140
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t141
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t142
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t143 + t144) - correction[0] * t30
+        + t121 + t122 + t123 + t124 + t90 + t91 + t92 + t93 - solution[0] * tangents[0] * t145
+        - solution[0] * tangents[1] * t146 - solution[0] * tangents[2] * t147
+        - solution[0] * tangents[3] * t148 - solution[0] * tangents[4] * t149
+        - solution[0] * tangents[5] * t150;
+    const Real t152 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t40 * t66, 0.0);
+    const Real t153 = 107733.33333333333 * t81;
+    const Real t154 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t44 * t66, 0.0);
+    const Real t155 = -(53866.666666666664 * t81);
+    const Real t156 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t47 * t66, 0.0);
+    const Real t157 = 1.8990508032e+16 * dp * t41;
+    const Real t158 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t157 - 4.463358852889313e+27 * dp * exy * exy * t66, 0.0);
+    const Real t159 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * exy * eyz * t66), 0.0);
+    const Real t160 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * exy * ezx * t66), 0.0);
+    const Real t161 = 161600.0 * t81;
+    const Real t162 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t21 * t41), 0.0);
+    const Real t163 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t26 * t41), 0.0);
+    const Real t164 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t29 * t41), 0.0);
+    const Real t165 = 78343680000.0 * t13;
+    const Real t166 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t165 - 6.1377321959424e+21 * exy * exy * t41, 0.0);
+    const Real t167 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * exy * eyz * t41), 0.0);
+    const Real t168 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * exy * ezx * t41), 0.0);
+    const Real t169 = 161600.0 * cotangents[1] * tangent[0] * t7 * t49
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t152 + t153)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t154 + t155)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t156 + t155)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t158
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t159
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t160
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t49
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t152 + t155)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t154 + t153)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t156 + t155)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t158
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t159
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t160
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t49
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t152 + t155)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t154 + t155)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t156 + t153)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t158
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t159
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t160
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t49
+        + 161600.0 * cotangents[4] * tangent[0] * t14
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t152
         + 161600.0 * cotangents[4] * tangents[0] * t68
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t148
-        + 161600.0 * cotangents[4] * tangents[1] * t72
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t150
-        + 161600.0 * cotangents[4] * tangents[2] * t76
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t152 + 323200.0 * t79)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t153
-        + 161600.0 * cotangents[4] * tangents[4] * t81
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t154
-        + 161600.0 * cotangents[4] * tangents[5] * t83
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t51
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t146
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t148
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t150
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t152
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t153 + t155)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t154
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t51
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t146
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t148
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t150
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t152
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t153
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t154 + t155) - correction[0] * t33
-        - solution[0] * tangents[0] * t156 - solution[0] * tangents[1] * t157
-        - solution[0] * tangents[2] * t158 - solution[0] * tangents[3] * t160
-        - solution[0] * tangents[4] * t161 - solution[0] * tangents[5] * t162;
-    const Real t164 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t42 * t66, 0.0);
-    const Real t165 = 107733.33333333333 * t81;
-    const Real t166 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t46 * t66, 0.0);
-    const Real t167 = -(53866.666666666664 * t81);
-    const Real t168 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t49 * t66, 0.0);
-    const Real t169 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t151 - 4.463358852889313e+27 * dp * t1 * t66, 0.0);
-    const Real t170 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * eyz * ezx * t66), 0.0);
-    const Real t171 = 161600.0 * t81;
-    const Real t172 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t23 * t43), 0.0);
-    const Real t173 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t28 * t43), 0.0);
-    const Real t174 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t31 * t43), 0.0);
-    const Real t175 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t159 - 6.1377321959424e+21 * t1 * t43, 0.0);
-    const Real t176 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * eyz * ezx * t43), 0.0);
-    const Real t177 = 161600.0 * cotangents[1] * tangent[0] * t10 * t52
-        + cotangents[1] * tangents[0] * (161600.0 * t10 * t164 + t165)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t166 + t167)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t168 + t167)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t153
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t169
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t170
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t52
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t164 + t167)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t166 + t165)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t168 + t167)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t153
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t169
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t170
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t52
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t164 + t167)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t166 + t167)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t168 + t165)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t153
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t169
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t170
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t52
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t164
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t166
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t168
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t153 + t171)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t169
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t170
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t52
-        + 161600.0 * cotangents[5] * tangent[0] * t16
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t164
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t154
+        + 161600.0 * cotangents[4] * tangents[1] * t74
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t156
+        + 161600.0 * cotangents[4] * tangents[2] * t78
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t158 + t161 + t161)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t159
+        + 161600.0 * cotangents[4] * tangents[4] * t83
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t160
+        + 161600.0 * cotangents[4] * tangents[5] * t85
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t49
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t152
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t154
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t156
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t158
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t159 + t161)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t160
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t49
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t152
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t154
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t156
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t158
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t159
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t160 + t161) - correction[0] * t31
+        - solution[0] * tangents[0] * t162 - solution[0] * tangents[1] * t163
+        - solution[0] * tangents[2] * t164 - solution[0] * tangents[3] * t166
+        - solution[0] * tangents[4] * t167 - solution[0] * tangents[5] * t168;
+    const Real t170 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t40 * t66, 0.0);
+    const Real t171 = 107733.33333333333 * t83;
+    const Real t172 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t44 * t66, 0.0);
+    const Real t173 = -(53866.666666666664 * t83);
+    const Real t174 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t47 * t66, 0.0);
+    const Real t175 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t157 - 4.463358852889313e+27 * dp * eyz * eyz * t66, 0.0);
+    const Real t176 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * eyz * ezx * t66), 0.0);
+    const Real t177 = 161600.0 * t83;
+    const Real t178 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t21 * t41), 0.0);
+    const Real t179 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t26 * t41), 0.0);
+    const Real t180 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t29 * t41), 0.0);
+    const Real t181 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t165 - 6.1377321959424e+21 * eyz * eyz * t41, 0.0);
+    const Real t182 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * eyz * ezx * t41), 0.0);
+    const Real t183 = 161600.0 * cotangents[1] * tangent[0] * t7 * t50
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t170 + t171)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t172 + t173)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t174 + t173)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t159
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t175
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t176
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t50
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t170 + t173)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t172 + t171)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t174 + t173)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t159
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t175
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t176
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t50
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t170 + t173)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t172 + t173)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t174 + t171)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t159
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t175
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t176
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t50
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t170
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t172
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t174
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t159 + t177)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t175
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t176
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t50
+        + 161600.0 * cotangents[5] * tangent[0] * t14
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t170
         + 161600.0 * cotangents[5] * tangents[0] * t68
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t166
-        + 161600.0 * cotangents[5] * tangents[1] * t72
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t168
-        + 161600.0 * cotangents[5] * tangents[2] * t76
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t153
-        + 161600.0 * cotangents[5] * tangents[3] * t79
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t169 + 323200.0 * t81)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t170
-        + 161600.0 * cotangents[5] * tangents[5] * t83
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t52
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t164
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t166
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t168
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t153
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t169
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t170 + t171) - correction[0] * t34
-        - solution[0] * tangents[0] * t172 - solution[0] * tangents[1] * t173
-        - solution[0] * tangents[2] * t174 - solution[0] * tangents[3] * t161
-        - solution[0] * tangents[4] * t175 - solution[0] * tangents[5] * t176;
-    const Real t178 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t42 * t66, 0.0);
-    const Real t179 = 107733.33333333333 * t83;
-    const Real t180 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t46 * t66, 0.0);
-    const Real t181 = -(53866.666666666664 * t83);
-    const Real t182 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t49 * t66, 0.0);
-    const Real t183 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t151 - 4.463358852889313e+27 * dp * t2 * t66, 0.0);
-    const Real t184 = 161600.0 * t83;
-    const Real t185 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t23 * t43), 0.0);
-    const Real t186 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t28 * t43), 0.0);
-    const Real t187 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t31 * t43), 0.0);
-    const Real t188 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t159 - 6.1377321959424e+21 * t2 * t43, 0.0);
-    const Real t189 = 161600.0 * cotangents[1] * tangent[0] * t10 * t53
-        + cotangents[1] * tangents[0] * (161600.0 * t10 * t178 + t179)
-        + cotangents[1] * tangents[1] * (161600.0 * t10 * t180 + t181)
-        + cotangents[1] * tangents[2] * (161600.0 * t10 * t182 + t181)
-        + 161600.0 * cotangents[1] * tangents[3] * t10 * t154
-        + 161600.0 * cotangents[1] * tangents[4] * t10 * t170
-        + 161600.0 * cotangents[1] * tangents[5] * t10 * t183
-        + 161600.0 * cotangents[2] * tangent[0] * t9 * t53
-        + cotangents[2] * tangents[0] * (161600.0 * t9 * t178 + t181)
-        + cotangents[2] * tangents[1] * (161600.0 * t9 * t180 + t179)
-        + cotangents[2] * tangents[2] * (161600.0 * t9 * t182 + t181)
-        + 161600.0 * cotangents[2] * tangents[3] * t9 * t154
-        + 161600.0 * cotangents[2] * tangents[4] * t9 * t170
-        + 161600.0 * cotangents[2] * tangents[5] * t9 * t183
-        + 161600.0 * cotangents[3] * tangent[0] * t7 * t53
-        + cotangents[3] * tangents[0] * (161600.0 * t7 * t178 + t181)
-        + cotangents[3] * tangents[1] * (161600.0 * t7 * t180 + t181)
-        + cotangents[3] * tangents[2] * (161600.0 * t7 * t182 + t179)
-        + 161600.0 * cotangents[3] * tangents[3] * t7 * t154
-        + 161600.0 * cotangents[3] * tangents[4] * t7 * t170
-        + 161600.0 * cotangents[3] * tangents[5] * t7 * t183
-        + 161600.0 * cotangents[4] * tangent[0] * exy * t53
-        + 161600.0 * cotangents[4] * tangents[0] * exy * t178
-        + 161600.0 * cotangents[4] * tangents[1] * exy * t180
-        + 161600.0 * cotangents[4] * tangents[2] * exy * t182
-        + cotangents[4] * tangents[3] * (161600.0 * exy * t154 + t184)
-        + 161600.0 * cotangents[4] * tangents[4] * exy * t170
-        + 161600.0 * cotangents[4] * tangents[5] * exy * t183
-        + 161600.0 * cotangents[5] * tangent[0] * eyz * t53
-        + 161600.0 * cotangents[5] * tangents[0] * eyz * t178
-        + 161600.0 * cotangents[5] * tangents[1] * eyz * t180
-        + 161600.0 * cotangents[5] * tangents[2] * eyz * t182
-        + 161600.0 * cotangents[5] * tangents[3] * eyz * t154
-        + cotangents[5] * tangents[4] * (161600.0 * eyz * t170 + t184)
-        + 161600.0 * cotangents[5] * tangents[5] * eyz * t183
-        + 161600.0 * cotangents[6] * tangent[0] * ezx * t53
-        + 161600.0 * cotangents[6] * tangent[0] * t16
-        + 161600.0 * cotangents[6] * tangents[0] * ezx * t178
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t172
+        + 161600.0 * cotangents[5] * tangents[1] * t74
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t174
+        + 161600.0 * cotangents[5] * tangents[2] * t78
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t159
+        + 161600.0 * cotangents[5] * tangents[3] * t81
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t175 + t177 + t177)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t176
+        + 161600.0 * cotangents[5] * tangents[5] * t85
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t50
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t170
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t172
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t174
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t159
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t175
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t176 + t177) - correction[0] * t32
+        - solution[0] * tangents[0] * t178 - solution[0] * tangents[1] * t179
+        - solution[0] * tangents[2] * t180 - solution[0] * tangents[3] * t167
+        - solution[0] * tangents[4] * t181 - solution[0] * tangents[5] * t182;
+    const Real t184 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t40 * t66, 0.0);
+    const Real t185 = 107733.33333333333 * t85;
+    const Real t186 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t44 * t66, 0.0);
+    const Real t187 = -(53866.666666666664 * t85);
+    const Real t188 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t47 * t66, 0.0);
+    const Real t189 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t157 - 4.463358852889313e+27 * dp * ezx * ezx * t66, 0.0);
+    const Real t190 = 161600.0 * t85;
+    const Real t191 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t21 * t41), 0.0);
+    const Real t192 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t26 * t41), 0.0);
+    const Real t193 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t29 * t41), 0.0);
+    const Real t194 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t165 - 6.1377321959424e+21 * ezx * ezx * t41, 0.0);
+    const Real t195 = 161600.0 * cotangents[1] * tangent[0] * t7 * t51
+        + cotangents[1] * tangents[0] * (161600.0 * t7 * t184 + t185)
+        + cotangents[1] * tangents[1] * (161600.0 * t7 * t186 + t187)
+        + cotangents[1] * tangents[2] * (161600.0 * t7 * t188 + t187)
+        + 161600.0 * cotangents[1] * tangents[3] * t7 * t160
+        + 161600.0 * cotangents[1] * tangents[4] * t7 * t176
+        + 161600.0 * cotangents[1] * tangents[5] * t7 * t189
+        + 161600.0 * cotangents[2] * tangent[0] * t6 * t51
+        + cotangents[2] * tangents[0] * (161600.0 * t6 * t184 + t187)
+        + cotangents[2] * tangents[1] * (161600.0 * t6 * t186 + t185)
+        + cotangents[2] * tangents[2] * (161600.0 * t6 * t188 + t187)
+        + 161600.0 * cotangents[2] * tangents[3] * t6 * t160
+        + 161600.0 * cotangents[2] * tangents[4] * t6 * t176
+        + 161600.0 * cotangents[2] * tangents[5] * t6 * t189
+        + 161600.0 * cotangents[3] * tangent[0] * t4 * t51
+        + cotangents[3] * tangents[0] * (161600.0 * t4 * t184 + t187)
+        + cotangents[3] * tangents[1] * (161600.0 * t4 * t186 + t187)
+        + cotangents[3] * tangents[2] * (161600.0 * t4 * t188 + t185)
+        + 161600.0 * cotangents[3] * tangents[3] * t4 * t160
+        + 161600.0 * cotangents[3] * tangents[4] * t4 * t176
+        + 161600.0 * cotangents[3] * tangents[5] * t4 * t189
+        + 161600.0 * cotangents[4] * tangent[0] * exy * t51
+        + 161600.0 * cotangents[4] * tangents[0] * exy * t184
+        + 161600.0 * cotangents[4] * tangents[1] * exy * t186
+        + 161600.0 * cotangents[4] * tangents[2] * exy * t188
+        + cotangents[4] * tangents[3] * (161600.0 * exy * t160 + t190)
+        + 161600.0 * cotangents[4] * tangents[4] * exy * t176
+        + 161600.0 * cotangents[4] * tangents[5] * exy * t189
+        + 161600.0 * cotangents[5] * tangent[0] * eyz * t51
+        + 161600.0 * cotangents[5] * tangents[0] * eyz * t184
+        + 161600.0 * cotangents[5] * tangents[1] * eyz * t186
+        + 161600.0 * cotangents[5] * tangents[2] * eyz * t188
+        + 161600.0 * cotangents[5] * tangents[3] * eyz * t160
+        + cotangents[5] * tangents[4] * (161600.0 * eyz * t176 + t190)
+        + 161600.0 * cotangents[5] * tangents[5] * eyz * t189
+        + 161600.0 * cotangents[6] * tangent[0] * ezx * t51
+        + 161600.0 * cotangents[6] * tangent[0] * t14
+        + 161600.0 * cotangents[6] * tangents[0] * ezx * t184
         + 161600.0 * cotangents[6] * tangents[0] * t68
-        + 161600.0 * cotangents[6] * tangents[1] * ezx * t180
-        + 161600.0 * cotangents[6] * tangents[1] * t72
-        + 161600.0 * cotangents[6] * tangents[2] * ezx * t182
-        + 161600.0 * cotangents[6] * tangents[2] * t76
-        + 161600.0 * cotangents[6] * tangents[3] * ezx * t154
-        + 161600.0 * cotangents[6] * tangents[3] * t79
-        + 161600.0 * cotangents[6] * tangents[4] * ezx * t170
-        + 161600.0 * cotangents[6] * tangents[4] * t81
-        + cotangents[6] * tangents[5] * (161600.0 * ezx * t183 + 323200.0 * t83)
-        - correction[0] * t35 - solution[0] * tangents[0] * t185
-        - solution[0] * tangents[1] * t186 - solution[0] * tangents[2] * t187
-        - solution[0] * tangents[3] * t162 - solution[0] * tangents[4] * t176
-        - solution[0] * tangents[5] * t188;
-    const Real t190 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t39 * t13, 0.0);
-    const Real t191 = -(correction[0] * t38) - solution[0] * tangent[0] * t58 - solution[0] * tangents[6] * t58
-        - solution[0] * tangents[9] * t190;
-    const Real t192 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(t39) * t13, 0.0);
-    const Real t193 = -(correction[0] * t40) - solution[0] * tangent[0] * t60 - solution[0] * tangents[6] * t60
-        - solution[0] * tangents[8] * t190 - solution[0] * tangents[9] * t192;
-    gradient[0] = t104;
-    gradient[1] = t128;
-    gradient[2] = t145;
-    gradient[3] = t163;
-    gradient[4] = t177;
-    gradient[5] = t189;
-    gradient[6] = -(correction[0] * t36) + t56 + t57 + t59 + t61;
-    gradient[7] = -(correction[0] * t37);
-    gradient[8] = t191;
-    gradient[9] = t193;
+        + 161600.0 * cotangents[6] * tangents[1] * ezx * t186
+        + 161600.0 * cotangents[6] * tangents[1] * t74
+        + 161600.0 * cotangents[6] * tangents[2] * ezx * t188
+        + 161600.0 * cotangents[6] * tangents[2] * t78
+        + 161600.0 * cotangents[6] * tangents[3] * ezx * t160
+        + 161600.0 * cotangents[6] * tangents[3] * t81
+        + 161600.0 * cotangents[6] * tangents[4] * ezx * t176
+        + 161600.0 * cotangents[6] * tangents[4] * t83
+        + cotangents[6] * tangents[5] * (161600.0 * ezx * t189 + t190 + t190)
+        - correction[0] * t33 - solution[0] * tangents[0] * t191
+        - solution[0] * tangents[1] * t192 - solution[0] * tangents[2] * t193
+        - solution[0] * tangents[3] * t168 - solution[0] * tangents[4] * t182
+        - solution[0] * tangents[5] * t194;
+    const Real t196 = solution[0] * tangents[9] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t37 * t11, 0.0);
+    const Real t197 = -(correction[0] * t36) - solution[0] * tangent[0] * t56 - solution[0] * tangents[6] * t56
+        - t196;
+    const Real t198 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * b * t10 * t11 + t58, 0.0);
+    const Real t199 = solution[0] * tangents[8] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t10 * t11), 0.0);
+    const Real t200 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(Q * t37 * t10 * t11), 0.0);
+    const Real t201 = -(correction[0] * t38) - solution[0] * tangent[0] * t198 - solution[0] * tangents[6] * t198
+        - t199 - solution[0] * tangents[9] * t200;
+    gradient[0] = t106;
+    gradient[1] = t132;
+    gradient[2] = t151;
+    gradient[3] = t169;
+    gradient[4] = t183;
+    gradient[5] = t195;
+    gradient[6] = -(correction[0] * t34) + t54 + t55 + t57 + t60;
+    gradient[7] = -(correction[0] * t35);
+    gradient[8] = t197;
+    gradient[9] = t201;
     return conditioning;
   }
 
@@ -910,419 +922,429 @@ struct VonMises {
     [[maybe_unused]] const Real Q = inputs[8];
     [[maybe_unused]] const Real b = inputs[9];
     [[maybe_unused]] const Real dp = unknowns[0];
-    const Real t0 = power<2>(exy);
-    const Real t1 = power<2>(eyz);
-    const Real t2 = power<2>(ezx);
-    const Real t3 = 2.0 / 3.0;
-    const Real t4 = 1.0 / 3.0;
-    const Real t5 = -(t4 * exx);
-    const Real t6 = -(t4 * eyy);
-    const Real t7 = t3 * ezz + t5 + t6;
-    const Real t8 = -(t4 * ezz);
-    const Real t9 = t3 * eyy + t5 + t8;
-    const Real t10 = t3 * exx + t6 + t8;
-    const Real t11 = 78343680000.0 * t0 + 78343680000.0 * t1 + 78343680000.0 * t2 + 39171840000.0 * power<2>(t7)
-        + 39171840000.0 * power<2>(t9) + 39171840000.0 * power<2>(t10);
-    const Real t12 = sqrt(t11);
-    const Real t13 = exp(-(b * (dp + p)));
-    const Real t14 = -(Q * b * t13);
-    const Real t15 = 26114559999.999996 * exx;
-    const Real t16 = 13057279999.999998 * eyy;
+    const Real t0 = 2.0 / 3.0;
+    const Real t1 = 1.0 / 3.0;
+    const Real t2 = -(t1 * exx);
+    const Real t3 = -(t1 * eyy);
+    const Real t4 = t0 * ezz + t2 + t3;
+    const Real t5 = -(t1 * ezz);
+    const Real t6 = t0 * eyy + t2 + t5;
+    const Real t7 = t0 * exx + t3 + t5;
+    const Real t8 = 78343680000.0 * power<2>(exy) + 78343680000.0 * power<2>(eyz) + 78343680000.0 * power<2>(ezx)
+        + 39171840000.0 * power<2>(t4) + 39171840000.0 * power<2>(t6)
+        + 39171840000.0 * power<2>(t7);
+    const Real t9 = sqrt(t8);
+    const Real t10 = dp + p;
+    const Real t11 = exp(-(b * t10));
+    const Real t12 = -(Q * b * t11);
+    const Real t13 = 26114559999.999996 * exx;
+    const Real t14 = 13057279999.999998 * eyy;
+    const Real t15 = -t14;
+    const Real t16 = 13057279999.999998 * ezz;
     const Real t17 = -t16;
-    const Real t18 = 13057279999.999998 * ezz;
-    const Real t19 = -t18;
-    const Real t20 = t15 + t17 + t19;
-    const Real t21 = 1.0 / t12;
-    const Real t22 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t20 * t21, 0.0);
-    const Real t23 = 26114559999.999992 * eyy;
-    const Real t24 = 13057279999.999998 * exx;
-    const Real t25 = -t24;
-    const Real t26 = t23 + t25 + t19;
-    const Real t27 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t21, 0.0);
-    const Real t28 = 26114559999.999992 * ezz;
-    const Real t29 = t28 + t25 + t17;
-    const Real t30 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t21, 0.0);
-    const Real t31 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t21, 0.0);
-    const Real t32 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t21, 0.0);
-    const Real t33 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t21, 0.0);
-    const Real t34 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14, 0.0);
-    const Real t35 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -1.0, 0.0);
-    const Real t36 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t13 + -1.0, 0.0);
-    const Real t37 = -dp - p;
-    const Real t38 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * t37 * t13, 0.0);
-    const Real t39 = -(tangents[0] * t22) - tangents[1] * t27 - tangents[2] * t30 - tangents[3] * t31
-        - tangents[4] * t32 - tangents[5] * t33 - tangents[6] * t34 - tangents[7] * t35
-        - tangents[8] * t36 - tangents[9] * t38;
-    const Real t40 = -(directions[0] * t22) - directions[1] * t27 - directions[2] * t30 - directions[3] * t31
-        - directions[4] * t32 - directions[5] * t33 - directions[6] * t34 - directions[7] * t35
-        - directions[8] * t36 - directions[9] * t38;
-    [[maybe_unused]] Real tangent[] = {t39};
-    [[maybe_unused]] Real direction[] = {t40};
+    const Real t18 = t13 + t15 + t17;
+    const Real t19 = 1.0 / t9;
+    const Real t20 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t18 * t19, 0.0);
+    const Real t21 = 26114559999.999992 * eyy;
+    const Real t22 = 13057279999.999998 * exx;
+    const Real t23 = -t22;
+    const Real t24 = t21 + t23 + t17;
+    const Real t25 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t24 * t19, 0.0);
+    const Real t26 = 26114559999.999992 * ezz;
+    const Real t27 = t26 + t23 + t15;
+    const Real t28 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t27 * t19, 0.0);
+    const Real t29 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * exy * t19, 0.0);
+    const Real t30 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * eyz * t19, 0.0);
+    const Real t31 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 78343680000.0 * ezx * t19, 0.0);
+    const Real t32 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t12, 0.0);
+    const Real t33 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -1.0, 0.0);
+    const Real t34 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t11 + -1.0, 0.0);
+    const Real t35 = -dp - p;
+    const Real t36 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * t35 * t11, 0.0);
+    const Real t37 = -(tangents[0] * t20) - tangents[1] * t25 - tangents[2] * t28 - tangents[3] * t29
+        - tangents[4] * t30 - tangents[5] * t31 - tangents[6] * t32 - tangents[7] * t33
+        - tangents[8] * t34 - tangents[9] * t36;
+    const Real t38 = -(directions[0] * t20) - directions[1] * t25 - directions[2] * t28 - directions[3] * t29
+        - directions[4] * t30 - directions[5] * t31 - directions[6] * t32 - directions[7] * t33
+        - directions[8] * t34 - directions[9] * t36;
+    [[maybe_unused]] Real tangent[] = {t37};
+    [[maybe_unused]] Real direction[] = {t38};
     const Real jacobian[1][1] = {
-        {select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t14 - 242400.0, 1.0)},
+        {select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t12 - 242400.0, 1.0)},
     };
     solve(jacobian, direction);
     const Real conditioning = solve(jacobian, tangent);
-    const Real t41 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(b) * t13, 0.0);
-    const Real t42 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(b * t13), 0.0);
-    const Real t43 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(Q * b * t37 * t13) - Q * t13, 0.0);
-    const Real t44 = tangent[0] * t41 + tangents[6] * t41 + tangents[8] * t42 + tangents[9] * t43;
-    const Real t45 = t16 + t18 - t15;
-    const Real t46 = power<3>(t21);
-    const Real t47 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t20 * t46 + 26114559999.999996 * t21, 0.0);
-    const Real t48 = -(13057279999.999998 * t21);
-    const Real t49 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t26 * t46 + t48, 0.0);
-    const Real t50 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t45 * t29 * t46 + t48, 0.0);
-    const Real t51 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t45 * t46, 0.0);
-    const Real t52 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t45 * t46, 0.0);
-    const Real t53 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t45 * t46, 0.0);
-    const Real t54 = tangents[0] * t47 + tangents[1] * t49 + tangents[2] * t50 + tangents[3] * t51
-        + tangents[4] * t52 + tangents[5] * t53;
-    const Real t55 = t24 + t18 - t23;
-    const Real t56 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t55 * t20 * t46 + t48, 0.0);
-    const Real t57 = 26114559999.999992 * t21;
-    const Real t58 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t55 * t46 + t57, 0.0);
-    const Real t59 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t55 * t46 + t48, 0.0);
-    const Real t60 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t55 * t46, 0.0);
-    const Real t61 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t55 * t46, 0.0);
-    const Real t62 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t55 * t46, 0.0);
-    const Real t63 = tangents[0] * t56 + tangents[1] * t58 + tangents[2] * t59 + tangents[3] * t60
-        + tangents[4] * t61 + tangents[5] * t62;
-    const Real t64 = t24 + t16 - t28;
-    const Real t65 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t64 * t20 * t46 + t48, 0.0);
-    const Real t66 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t26 * t64 * t46 + t48, 0.0);
-    const Real t67 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t29 * t64 * t46 + t57, 0.0);
-    const Real t68 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * exy * t64 * t46, 0.0);
-    const Real t69 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * eyz * t64 * t46, 0.0);
-    const Real t70 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 78343680000.0 * ezx * t64 * t46, 0.0);
-    const Real t71 = tangents[0] * t65 + tangents[1] * t66 + tangents[2] * t67 + tangents[3] * t68
-        + tangents[4] * t69 + tangents[5] * t70;
-    const Real t72 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t20 * t46), 0.0);
-    const Real t73 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t26 * t46), 0.0);
-    const Real t74 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * exy * t29 * t46), 0.0);
-    const Real t75 = 78343680000.0 * t21;
-    const Real t76 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t0 * t46, 0.0);
-    const Real t77 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * eyz * t46), 0.0);
-    const Real t78 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * exy * ezx * t46), 0.0);
-    const Real t79 = tangents[0] * t72 + tangents[1] * t73 + tangents[2] * t74 + tangents[3] * t76
-        + tangents[4] * t77 + tangents[5] * t78;
-    const Real t80 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t20 * t46), 0.0);
-    const Real t81 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t26 * t46), 0.0);
-    const Real t82 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * eyz * t29 * t46), 0.0);
-    const Real t83 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t1 * t46, 0.0);
-    const Real t84 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(6.1377321959424e+21 * eyz * ezx * t46), 0.0);
-    const Real t85 = tangents[0] * t80 + tangents[1] * t81 + tangents[2] * t82 + tangents[3] * t77
-        + tangents[4] * t83 + tangents[5] * t84;
-    const Real t86 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t20 * t46), 0.0);
-    const Real t87 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t26 * t46), 0.0);
-    const Real t88 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(78343680000.0 * ezx * t29 * t46), 0.0);
-    const Real t89 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t75 - 6.1377321959424e+21 * t2 * t46, 0.0);
-    const Real t90 = tangents[0] * t86 + tangents[1] * t87 + tangents[2] * t88 + tangents[3] * t78
-        + tangents[4] * t84 + tangents[5] * t89;
-    const Real t91 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t37 * t13, 0.0);
-    const Real t92 = directions[8] * (tangent[0] * t42 + tangents[6] * t42 + tangents[9] * t91);
-    const Real t93 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, Q * power<2>(t37) * t13, 0.0);
-    const Real t94 = tangent[0] * t43 + tangents[6] * t43 + tangents[8] * t91 + tangents[9] * t93;
-    const Real t95 = -(direction[0] * t44) - directions[0] * t54 - directions[1] * t63 - directions[2] * t71
-        - directions[3] * t79 - directions[4] * t85 - directions[5] * t90 - directions[6] * t44
-        - t92 - directions[9] * t94;
-    Real curved[] = {t95};
+    const Real t39 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * b * b * t11, 0.0);
+    const Real t40 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(b * t11), 0.0);
+    const Real t41 = -(Q * t11);
+    const Real t42 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(Q * b * t35 * t11) + t41, 0.0);
+    const Real t43 = tangent[0] * t39 + tangents[6] * t39 + tangents[8] * t40 + tangents[9] * t42;
+    const Real t44 = 1.0 / 2.0;
+    const Real t45 = -(26114560000.0 * t4);
+    const Real t46 = -(26114560000.0 * t6);
+    const Real t47 = 52229120000.0 * t7 + t45 + t46;
+    const Real t48 = power<3>(t19);
+    const Real t49 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 26114559999.999996 * t19 - t44 * t18 * t47 * t48, 0.0);
+    const Real t50 = -(13057279999.999998 * t19);
+    const Real t51 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t24 * t47 * t48) + t50, 0.0);
+    const Real t52 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t27 * t47 * t48) + t50, 0.0);
+    const Real t53 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t47 * t48), 0.0);
+    const Real t54 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t47 * t48), 0.0);
+    const Real t55 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t47 * t48), 0.0);
+    const Real t56 = tangents[0] * t49 + tangents[1] * t51 + tangents[2] * t52 + tangents[3] * t53
+        + tangents[4] * t54 + tangents[5] * t55;
+    const Real t57 = -(26114560000.0 * t7);
+    const Real t58 = 52229120000.0 * t6 + t45 + t57;
+    const Real t59 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t18 * t58 * t48) + t50, 0.0);
+    const Real t60 = 26114559999.999992 * t19;
+    const Real t61 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t60 - t44 * t24 * t58 * t48, 0.0);
+    const Real t62 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t27 * t58 * t48) + t50, 0.0);
+    const Real t63 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t58 * t48), 0.0);
+    const Real t64 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t58 * t48), 0.0);
+    const Real t65 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t58 * t48), 0.0);
+    const Real t66 = tangents[0] * t59 + tangents[1] * t61 + tangents[2] * t62 + tangents[3] * t63
+        + tangents[4] * t64 + tangents[5] * t65;
+    const Real t67 = 52229120000.0 * t4 + t46 + t57;
+    const Real t68 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t18 * t67 * t48) + t50, 0.0);
+    const Real t69 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t44 * t24 * t67 * t48) + t50, 0.0);
+    const Real t70 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t60 - t44 * t27 * t67 * t48, 0.0);
+    const Real t71 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * exy * t67 * t48), 0.0);
+    const Real t72 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * eyz * t67 * t48), 0.0);
+    const Real t73 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(39171840000.0 * ezx * t67 * t48), 0.0);
+    const Real t74 = tangents[0] * t68 + tangents[1] * t69 + tangents[2] * t70 + tangents[3] * t71
+        + tangents[4] * t72 + tangents[5] * t73;
+    const Real t75 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t18 * t48), 0.0);
+    const Real t76 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t24 * t48), 0.0);
+    const Real t77 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * exy * t27 * t48), 0.0);
+    const Real t78 = 78343680000.0 * t19;
+    const Real t79 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t78 - 6.1377321959424e+21 * exy * exy * t48, 0.0);
+    const Real t80 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * exy * eyz * t48), 0.0);
+    const Real t81 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * exy * ezx * t48), 0.0);
+    const Real t82 = tangents[0] * t75 + tangents[1] * t76 + tangents[2] * t77 + tangents[3] * t79
+        + tangents[4] * t80 + tangents[5] * t81;
+    const Real t83 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t18 * t48), 0.0);
+    const Real t84 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t24 * t48), 0.0);
+    const Real t85 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * eyz * t27 * t48), 0.0);
+    const Real t86 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t78 - 6.1377321959424e+21 * eyz * eyz * t48, 0.0);
+    const Real t87 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(6.1377321959424e+21 * eyz * ezx * t48), 0.0);
+    const Real t88 = tangents[0] * t83 + tangents[1] * t84 + tangents[2] * t85 + tangents[3] * t80
+        + tangents[4] * t86 + tangents[5] * t87;
+    const Real t89 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t18 * t48), 0.0);
+    const Real t90 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t24 * t48), 0.0);
+    const Real t91 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(78343680000.0 * ezx * t27 * t48), 0.0);
+    const Real t92 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t78 - 6.1377321959424e+21 * ezx * ezx * t48, 0.0);
+    const Real t93 = tangents[0] * t89 + tangents[1] * t90 + tangents[2] * t91 + tangents[3] * t81
+        + tangents[4] * t87 + tangents[5] * t92;
+    const Real t94 = tangents[9] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t35 * t11, 0.0);
+    const Real t95 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, Q * b * t10 * t11 + t41, 0.0);
+    const Real t96 = tangents[8] * select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(t10 * t11), 0.0);
+    const Real t97 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(Q * t35 * t10 * t11), 0.0);
+    const Real t98 = directions[9] * (tangent[0] * t95 + tangents[6] * t95 + t96 + tangents[9] * t97);
+    const Real t99 = -(direction[0] * t43) - directions[0] * t56 - directions[1] * t66 - directions[2] * t74
+        - directions[3] * t82 - directions[4] * t88 - directions[5] * t93 - directions[6] * t43
+        - directions[8] * (tangent[0] * t40 + tangents[6] * t40 + t94) - t98;
+    Real curved[] = {t99};
     solve(jacobian, curved);
     outputs[0] = curved[0];
-    const Real t96 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t21), 0.0);
-    const Real t97 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t45 * t46), 0.0);
-    const Real t98 = 107733.33333333333 * t96;
-    const Real t99 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t55 * t46), 0.0);
-    const Real t100 = -(53866.666666666664 * t96);
-    const Real t101 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * t64 * t46), 0.0);
-    const Real t102 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * exy * t46, 0.0);
-    const Real t103 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * eyz * t46, 0.0);
-    const Real t104 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * ezx * t46, 0.0);
-    const Real t105 = tangents[0] * (161600.0 * t10 * t97 + t98) + tangents[1] * (161600.0 * t10 * t99 + t100)
-        + tangents[2] * (161600.0 * t10 * t101 + t100) + 161600.0 * tangents[3] * t10 * t102
-        + 161600.0 * tangents[4] * t10 * t103 + 161600.0 * tangents[5] * t10 * t104;
-    const Real t106 = 107733.33333333333 * tangent[0] * t96;
-    const Real t107 = 39171839999.99999 * eyy;
-    const Real t108 = 39171839999.99999 * ezz;
-    const Real t109 = t107 + t108 - 78343679999.99998 * exx;
-    const Real t110 = power<5>(t21);
-    const Real t111 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 6330169343999999.0 * dp * t46 - 242400.0 * dp * t109 * t45 * t110, 0.0);
-    const Real t112 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t46), 0.0);
-    const Real t113 = -(3165084671999999.5 * dp * t46);
-    const Real t114 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t109 * t55 * t110) + t113, 0.0);
-    const Real t115 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t55 * t46), 0.0);
-    const Real t116 = 107733.33333333333 * t115;
-    const Real t117 = -(53866.666666666664 * t112);
-    const Real t118 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t109 * t64 * t110) + t113, 0.0);
-    const Real t119 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t64 * t46), 0.0);
+    const Real t100 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t19), 0.0);
+    const Real t101 = t14 + t16 - t13;
+    const Real t102 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t101 * t48), 0.0);
+    const Real t103 = 107733.33333333333 * t100;
+    const Real t104 = t22 + t16 - t21;
+    const Real t105 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t104 * t48), 0.0);
+    const Real t106 = -(53866.666666666664 * t100);
+    const Real t107 = t22 + t14 - t26;
+    const Real t108 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * t107 * t48), 0.0);
+    const Real t109 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * exy * t48, 0.0);
+    const Real t110 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * eyz * t48, 0.0);
+    const Real t111 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * ezx * t48, 0.0);
+    const Real t112 = tangents[0] * (161600.0 * t7 * t102 + t103) + tangents[1] * (161600.0 * t7 * t105 + t106)
+        + tangents[2] * (161600.0 * t7 * t108 + t106) + 161600.0 * tangents[3] * t7 * t109
+        + 161600.0 * tangents[4] * t7 * t110 + 161600.0 * tangents[5] * t7 * t111;
+    const Real t113 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t47 * t48, 0.0);
+    const Real t114 = 107733.33333333333 * tangent[0] * t100;
+    const Real t115 = power<5>(t19);
+    const Real t116 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t101 * t47 * t115 + 6330169343999999.0 * dp * t48, 0.0);
+    const Real t117 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t101 * t48), 0.0);
+    const Real t118 = 107733.33333333333 * t117;
+    const Real t119 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t47 * t48, 0.0);
     const Real t120 = 107733.33333333333 * t119;
-    const Real t121 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t109 * t110, 0.0);
-    const Real t122 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t46, 0.0);
-    const Real t123 = 107733.33333333333 * tangents[3] * t122;
-    const Real t124 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t109 * t110, 0.0);
-    const Real t125 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t46, 0.0);
-    const Real t126 = 107733.33333333333 * tangents[4] * t125;
-    const Real t127 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t109 * t110, 0.0);
-    const Real t128 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t46, 0.0);
-    const Real t129 = 107733.33333333333 * tangents[5] * t128;
-    const Real t130 = 161600.0 * tangent[0] * t10 * t97 + t106
-        + tangents[0] * (161600.0 * t10 * t111 + 215466.66666666666 * t112)
-        + tangents[1] * (161600.0 * t10 * t114 + t116 + t117)
-        + tangents[2] * (161600.0 * t10 * t118 + t120 + t117)
-        + 161600.0 * tangents[3] * t10 * t121 + t123 + 161600.0 * tangents[4] * t10 * t124
-        + t126 + 161600.0 * tangents[5] * t10 * t127 + t129;
-    const Real t131 = 39171839999.99999 * exx;
-    const Real t132 = t131 + t108 - 78343679999.99997 * eyy;
-    const Real t133 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t132 * t110) + t113, 0.0);
-    const Real t134 = 6330169343999998.0 * dp * t46;
-    const Real t135 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t134 - 242400.0 * dp * t55 * t132 * t110, 0.0);
-    const Real t136 = -t116;
-    const Real t137 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t64 * t132 * t110) + t113, 0.0);
-    const Real t138 = -(53866.666666666664 * t115);
-    const Real t139 = -(53866.666666666664 * t119);
-    const Real t140 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t132 * t110, 0.0);
-    const Real t141 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t132 * t110, 0.0);
-    const Real t142 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t132 * t110, 0.0);
-    const Real t143 = -(53866.666666666664 * tangent[0] * t96);
-    const Real t144 = -(53866.666666666664 * tangents[3] * t122);
-    const Real t145 = -(53866.666666666664 * tangents[4] * t125);
-    const Real t146 = -(53866.666666666664 * tangents[5] * t128);
-    const Real t147 = 161600.0 * tangent[0] * t10 * t99 + tangents[0] * (161600.0 * t10 * t133 + t116 + t117)
-        + tangents[1] * (161600.0 * t10 * t135 + t136)
-        + tangents[2] * (161600.0 * t10 * t137 + t138 + t139)
-        + 161600.0 * tangents[3] * t10 * t140 + 161600.0 * tangents[4] * t10 * t141
-        + 161600.0 * tangents[5] * t10 * t142 + t143 + t144 + t145 + t146;
-    const Real t148 = t131 + t107 - 78343679999.99997 * ezz;
-    const Real t149 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t45 * t148 * t110) + t113, 0.0);
-    const Real t150 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(242400.0 * dp * t55 * t148 * t110) + t113, 0.0);
-    const Real t151 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t134 - 242400.0 * dp * t64 * t148 * t110, 0.0);
-    const Real t152 = -t120;
-    const Real t153 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * exy * t148 * t110, 0.0);
-    const Real t154 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * eyz * t148 * t110, 0.0);
-    const Real t155 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 1.8990508032e+16 * dp * ezx * t148 * t110, 0.0);
-    const Real t156 = 161600.0 * tangent[0] * t10 * t101 + tangents[0] * (161600.0 * t10 * t149 + t120 + t117)
-        + tangents[1] * (161600.0 * t10 * t150 + t138 + t139)
-        + tangents[2] * (161600.0 * t10 * t151 + t152) + 161600.0 * tangents[3] * t10 * t153
-        + 161600.0 * tangents[4] * t10 * t154 + 161600.0 * tangents[5] * t10 * t155 + t143
-        + t144 + t145 + t146;
-    const Real t157 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t45 * t110, 0.0);
-    const Real t158 = 107733.33333333333 * t122;
-    const Real t159 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t55 * t110, 0.0);
-    const Real t160 = -(53866.666666666664 * t122);
-    const Real t161 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * exy * t64 * t110, 0.0);
-    const Real t162 = 1.8990508032e+16 * dp * t46;
-    const Real t163 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t0 * t110, 0.0);
-    const Real t164 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * eyz * t110), 0.0);
-    const Real t165 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * exy * ezx * t110), 0.0);
-    const Real t166 = 161600.0 * tangent[0] * t10 * t102 + tangents[0] * (161600.0 * t10 * t157 + t158)
-        + tangents[1] * (161600.0 * t10 * t159 + t160)
-        + tangents[2] * (161600.0 * t10 * t161 + t160) + 161600.0 * tangents[3] * t10 * t163
-        + 161600.0 * tangents[4] * t10 * t164 + 161600.0 * tangents[5] * t10 * t165;
-    const Real t167 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t45 * t110, 0.0);
-    const Real t168 = 107733.33333333333 * t125;
-    const Real t169 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t55 * t110, 0.0);
-    const Real t170 = -(53866.666666666664 * t125);
-    const Real t171 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * eyz * t64 * t110, 0.0);
-    const Real t172 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t1 * t110, 0.0);
-    const Real t173 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, -(4.463358852889313e+27 * dp * eyz * ezx * t110), 0.0);
-    const Real t174 = 161600.0 * tangent[0] * t10 * t103 + tangents[0] * (161600.0 * t10 * t167 + t168)
-        + tangents[1] * (161600.0 * t10 * t169 + t170)
-        + tangents[2] * (161600.0 * t10 * t171 + t170) + 161600.0 * tangents[3] * t10 * t164
-        + 161600.0 * tangents[4] * t10 * t172 + 161600.0 * tangents[5] * t10 * t173;
-    const Real t175 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t45 * t110, 0.0);
-    const Real t176 = 107733.33333333333 * t128;
-    const Real t177 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t55 * t110, 0.0);
-    const Real t178 = -(53866.666666666664 * t128);
-    const Real t179 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, 5.6971524096e+16 * dp * ezx * t64 * t110, 0.0);
-    const Real t180 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t12, t162 - 4.463358852889313e+27 * dp * t2 * t110, 0.0);
-    const Real t181 = 161600.0 * tangent[0] * t10 * t104 + tangents[0] * (161600.0 * t10 * t175 + t176)
-        + tangents[1] * (161600.0 * t10 * t177 + t178)
-        + tangents[2] * (161600.0 * t10 * t179 + t178) + 161600.0 * tangents[3] * t10 * t165
-        + 161600.0 * tangents[4] * t10 * t173 + 161600.0 * tangents[5] * t10 * t180;
-    const Real t182 = 161600.0 * curved[0] * t10 * t96 + direction[0] * t105 + directions[0] * t130
-        + directions[1] * t147 + directions[2] * t156 + directions[3] * t166
-        + directions[4] * t174 + directions[5] * t181;
-    const Real t183 = tangents[0] * (161600.0 * t9 * t97 + t100) + tangents[1] * (161600.0 * t9 * t99 + t98)
-        + tangents[2] * (161600.0 * t9 * t101 + t100) + 161600.0 * tangents[3] * t9 * t102
-        + 161600.0 * tangents[4] * t9 * t103 + 161600.0 * tangents[5] * t9 * t104;
-    const Real t184 = 107733.33333333333 * t112;
-    const Real t185 = -t184;
-    const Real t186 = 161600.0 * tangent[0] * t9 * t97 + tangents[0] * (161600.0 * t9 * t111 + t185)
-        + tangents[1] * (161600.0 * t9 * t114 + t184 + t138)
-        + tangents[2] * (161600.0 * t9 * t118 + t117 + t139)
-        + 161600.0 * tangents[3] * t9 * t121 + 161600.0 * tangents[4] * t9 * t124
-        + 161600.0 * tangents[5] * t9 * t127 + t143 + t144 + t145 + t146;
-    const Real t187 = 161600.0 * tangent[0] * t9 * t99 + t106 + tangents[0] * (161600.0 * t9 * t133 + t184 + t138)
-        + tangents[1] * (161600.0 * t9 * t135 + 215466.66666666666 * t115)
-        + tangents[2] * (161600.0 * t9 * t137 + t120 + t138)
-        + 161600.0 * tangents[3] * t9 * t140 + t123 + 161600.0 * tangents[4] * t9 * t141 + t126
-        + 161600.0 * tangents[5] * t9 * t142 + t129;
-    const Real t188 = 161600.0 * tangent[0] * t9 * t101 + tangents[0] * (161600.0 * t9 * t149 + t117 + t139)
-        + tangents[1] * (161600.0 * t9 * t150 + t120 + t138)
-        + tangents[2] * (161600.0 * t9 * t151 + t152) + 161600.0 * tangents[3] * t9 * t153
-        + 161600.0 * tangents[4] * t9 * t154 + 161600.0 * tangents[5] * t9 * t155 + t143 + t144
-        + t145 + t146;
-    const Real t189 = 161600.0 * tangent[0] * t9 * t102 + tangents[0] * (161600.0 * t9 * t157 + t160)
-        + tangents[1] * (161600.0 * t9 * t159 + t158)
-        + tangents[2] * (161600.0 * t9 * t161 + t160) + 161600.0 * tangents[3] * t9 * t163
-        + 161600.0 * tangents[4] * t9 * t164 + 161600.0 * tangents[5] * t9 * t165;
-    const Real t190 = 161600.0 * tangent[0] * t9 * t103 + tangents[0] * (161600.0 * t9 * t167 + t170)
-        + tangents[1] * (161600.0 * t9 * t169 + t168)
-        + tangents[2] * (161600.0 * t9 * t171 + t170) + 161600.0 * tangents[3] * t9 * t164
-        + 161600.0 * tangents[4] * t9 * t172 + 161600.0 * tangents[5] * t9 * t173;
-    const Real t191 = 161600.0 * tangent[0] * t9 * t104 + tangents[0] * (161600.0 * t9 * t175 + t178)
-        + tangents[1] * (161600.0 * t9 * t177 + t176)
-        + tangents[2] * (161600.0 * t9 * t179 + t178) + 161600.0 * tangents[3] * t9 * t165
-        + 161600.0 * tangents[4] * t9 * t173 + 161600.0 * tangents[5] * t9 * t180;
-    const Real t192 = 161600.0 * curved[0] * t9 * t96 + direction[0] * t183 + directions[0] * t186
-        + directions[1] * t187 + directions[2] * t188 + directions[3] * t189
-        + directions[4] * t190 + directions[5] * t191;
-    const Real t193 = tangents[0] * (161600.0 * t7 * t97 + t100) + tangents[1] * (161600.0 * t7 * t99 + t100)
-        + tangents[2] * (161600.0 * t7 * t101 + t98) + 161600.0 * tangents[3] * t7 * t102
-        + 161600.0 * tangents[4] * t7 * t103 + 161600.0 * tangents[5] * t7 * t104;
-    const Real t194 = 161600.0 * tangent[0] * t7 * t97 + tangents[0] * (161600.0 * t7 * t111 + t185)
-        + tangents[1] * (161600.0 * t7 * t114 + t117 + t138)
-        + tangents[2] * (161600.0 * t7 * t118 + t184 + t139)
-        + 161600.0 * tangents[3] * t7 * t121 + 161600.0 * tangents[4] * t7 * t124
-        + 161600.0 * tangents[5] * t7 * t127 + t143 + t144 + t145 + t146;
-    const Real t195 = 161600.0 * tangent[0] * t7 * t99 + tangents[0] * (161600.0 * t7 * t133 + t117 + t138)
-        + tangents[1] * (161600.0 * t7 * t135 + t136)
-        + tangents[2] * (161600.0 * t7 * t137 + t116 + t139)
-        + 161600.0 * tangents[3] * t7 * t140 + 161600.0 * tangents[4] * t7 * t141
-        + 161600.0 * tangents[5] * t7 * t142 + t143 + t144 + t145 + t146;
-    const Real t196 = 161600.0 * tangent[0] * t7 * t101 + t106 + tangents[0] * (161600.0 * t7 * t149 + t184 + t139)
-        + tangents[1] * (161600.0 * t7 * t150 + t116 + t139)
-        + tangents[2] * (161600.0 * t7 * t151 + 215466.66666666666 * t119)
-        + 161600.0 * tangents[3] * t7 * t153 + t123 + 161600.0 * tangents[4] * t7 * t154 + t126
-        + 161600.0 * tangents[5] * t7 * t155 + t129;
-    const Real t197 = 161600.0 * tangent[0] * t7 * t102 + tangents[0] * (161600.0 * t7 * t157 + t160)
-        + tangents[1] * (161600.0 * t7 * t159 + t160)
-        + tangents[2] * (161600.0 * t7 * t161 + t158) + 161600.0 * tangents[3] * t7 * t163
-        + 161600.0 * tangents[4] * t7 * t164 + 161600.0 * tangents[5] * t7 * t165;
-    const Real t198 = 161600.0 * tangent[0] * t7 * t103 + tangents[0] * (161600.0 * t7 * t167 + t170)
-        + tangents[1] * (161600.0 * t7 * t169 + t170)
-        + tangents[2] * (161600.0 * t7 * t171 + t168) + 161600.0 * tangents[3] * t7 * t164
-        + 161600.0 * tangents[4] * t7 * t172 + 161600.0 * tangents[5] * t7 * t173;
-    const Real t199 = 161600.0 * tangent[0] * t7 * t104 + tangents[0] * (161600.0 * t7 * t175 + t178)
-        + tangents[1] * (161600.0 * t7 * t177 + t178)
-        + tangents[2] * (161600.0 * t7 * t179 + t176) + 161600.0 * tangents[3] * t7 * t165
-        + 161600.0 * tangents[4] * t7 * t173 + 161600.0 * tangents[5] * t7 * t180;
-    const Real t200 = 161600.0 * curved[0] * t7 * t96 + direction[0] * t193 + directions[0] * t194
-        + directions[1] * t195 + directions[2] * t196 + directions[3] * t197
-        + directions[4] * t198 + directions[5] * t199;
-    const Real t201 = 161600.0 * t96;
-    const Real t202 = 161600.0 * tangents[0] * exy * t97 + 161600.0 * tangents[1] * exy * t99
-        + 161600.0 * tangents[2] * exy * t101 + tangents[3] * (161600.0 * exy * t102 + t201)
-        + 161600.0 * tangents[4] * exy * t103 + 161600.0 * tangents[5] * exy * t104;
-    const Real t203 = 161600.0 * t112;
-    const Real t204 = 161600.0 * tangent[0] * exy * t97 + 161600.0 * tangents[0] * exy * t111
-        + 161600.0 * tangents[1] * exy * t114 + 161600.0 * tangents[2] * exy * t118
-        + tangents[3] * (161600.0 * exy * t121 + t203) + 161600.0 * tangents[4] * exy * t124
-        + 161600.0 * tangents[5] * exy * t127;
-    const Real t205 = 161600.0 * t115;
-    const Real t206 = 161600.0 * tangent[0] * exy * t99 + 161600.0 * tangents[0] * exy * t133
-        + 161600.0 * tangents[1] * exy * t135 + 161600.0 * tangents[2] * exy * t137
-        + tangents[3] * (161600.0 * exy * t140 + t205) + 161600.0 * tangents[4] * exy * t141
-        + 161600.0 * tangents[5] * exy * t142;
-    const Real t207 = 161600.0 * t119;
-    const Real t208 = 161600.0 * tangent[0] * exy * t101 + 161600.0 * tangents[0] * exy * t149
-        + 161600.0 * tangents[1] * exy * t150 + 161600.0 * tangents[2] * exy * t151
-        + tangents[3] * (161600.0 * exy * t153 + t207) + 161600.0 * tangents[4] * exy * t154
-        + 161600.0 * tangents[5] * exy * t155;
-    const Real t209 = 161600.0 * tangent[0] * t96;
-    const Real t210 = 161600.0 * tangents[0] * t112;
-    const Real t211 = 161600.0 * tangents[1] * t115;
-    const Real t212 = 161600.0 * tangents[2] * t119;
-    const Real t213 = 161600.0 * tangents[4] * t125;
-    const Real t214 = 161600.0 * tangents[5] * t128;
-    const Real t215 = 161600.0 * tangent[0] * exy * t102 + t209 + 161600.0 * tangents[0] * exy * t157 + t210
-        + 161600.0 * tangents[1] * exy * t159 + t211 + 161600.0 * tangents[2] * exy * t161
-        + t212 + tangents[3] * (161600.0 * exy * t163 + 323200.0 * t122)
-        + 161600.0 * tangents[4] * exy * t164 + t213 + 161600.0 * tangents[5] * exy * t165
-        + t214;
-    const Real t216 = 161600.0 * t125;
-    const Real t217 = 161600.0 * tangent[0] * exy * t103 + 161600.0 * tangents[0] * exy * t167
-        + 161600.0 * tangents[1] * exy * t169 + 161600.0 * tangents[2] * exy * t171
-        + tangents[3] * (161600.0 * exy * t164 + t216) + 161600.0 * tangents[4] * exy * t172
-        + 161600.0 * tangents[5] * exy * t173;
-    const Real t218 = 161600.0 * t128;
-    const Real t219 = 161600.0 * tangent[0] * exy * t104 + 161600.0 * tangents[0] * exy * t175
-        + 161600.0 * tangents[1] * exy * t177 + 161600.0 * tangents[2] * exy * t179
-        + tangents[3] * (161600.0 * exy * t165 + t218) + 161600.0 * tangents[4] * exy * t173
-        + 161600.0 * tangents[5] * exy * t180;
-    const Real t220 = 161600.0 * curved[0] * exy * t96 + direction[0] * t202 + directions[0] * t204
-        + directions[1] * t206 + directions[2] * t208 + directions[3] * t215
-        + directions[4] * t217 + directions[5] * t219;
-    const Real t221 = 161600.0 * tangents[0] * eyz * t97 + 161600.0 * tangents[1] * eyz * t99
-        + 161600.0 * tangents[2] * eyz * t101 + 161600.0 * tangents[3] * eyz * t102
-        + tangents[4] * (161600.0 * eyz * t103 + t201) + 161600.0 * tangents[5] * eyz * t104;
-    const Real t222 = 161600.0 * tangent[0] * eyz * t97 + 161600.0 * tangents[0] * eyz * t111
-        + 161600.0 * tangents[1] * eyz * t114 + 161600.0 * tangents[2] * eyz * t118
-        + 161600.0 * tangents[3] * eyz * t121 + tangents[4] * (161600.0 * eyz * t124 + t203)
-        + 161600.0 * tangents[5] * eyz * t127;
-    const Real t223 = 161600.0 * tangent[0] * eyz * t99 + 161600.0 * tangents[0] * eyz * t133
-        + 161600.0 * tangents[1] * eyz * t135 + 161600.0 * tangents[2] * eyz * t137
-        + 161600.0 * tangents[3] * eyz * t140 + tangents[4] * (161600.0 * eyz * t141 + t205)
-        + 161600.0 * tangents[5] * eyz * t142;
-    const Real t224 = 161600.0 * tangent[0] * eyz * t101 + 161600.0 * tangents[0] * eyz * t149
-        + 161600.0 * tangents[1] * eyz * t150 + 161600.0 * tangents[2] * eyz * t151
-        + 161600.0 * tangents[3] * eyz * t153 + tangents[4] * (161600.0 * eyz * t154 + t207)
-        + 161600.0 * tangents[5] * eyz * t155;
-    const Real t225 = 161600.0 * t122;
-    const Real t226 = 161600.0 * tangent[0] * eyz * t102 + 161600.0 * tangents[0] * eyz * t157
-        + 161600.0 * tangents[1] * eyz * t159 + 161600.0 * tangents[2] * eyz * t161
-        + 161600.0 * tangents[3] * eyz * t163 + tangents[4] * (161600.0 * eyz * t164 + t225)
-        + 161600.0 * tangents[5] * eyz * t165;
-    const Real t227 = 161600.0 * tangents[3] * t122;
-    const Real t228 = 161600.0 * tangent[0] * eyz * t103 + t209 + 161600.0 * tangents[0] * eyz * t167 + t210
-        + 161600.0 * tangents[1] * eyz * t169 + t211 + 161600.0 * tangents[2] * eyz * t171
-        + t212 + 161600.0 * tangents[3] * eyz * t164 + t227
-        + tangents[4] * (161600.0 * eyz * t172 + 323200.0 * t125)
-        + 161600.0 * tangents[5] * eyz * t173 + t214;
-    const Real t229 = 161600.0 * tangent[0] * eyz * t104 + 161600.0 * tangents[0] * eyz * t175
-        + 161600.0 * tangents[1] * eyz * t177 + 161600.0 * tangents[2] * eyz * t179
-        + 161600.0 * tangents[3] * eyz * t165 + tangents[4] * (161600.0 * eyz * t173 + t218)
-        + 161600.0 * tangents[5] * eyz * t180;
-    const Real t230 = 161600.0 * curved[0] * eyz * t96 + direction[0] * t221 + directions[0] * t222
-        + directions[1] * t223 + directions[2] * t224 + directions[3] * t226
-        + directions[4] * t228 + directions[5] * t229;
-    const Real t231 = 161600.0 * tangents[0] * ezx * t97 + 161600.0 * tangents[1] * ezx * t99
-        + 161600.0 * tangents[2] * ezx * t101 + 161600.0 * tangents[3] * ezx * t102
-        + 161600.0 * tangents[4] * ezx * t103 + tangents[5] * (161600.0 * ezx * t104 + t201);
-    const Real t232 = 161600.0 * tangent[0] * ezx * t97 + 161600.0 * tangents[0] * ezx * t111
-        + 161600.0 * tangents[1] * ezx * t114 + 161600.0 * tangents[2] * ezx * t118
-        + 161600.0 * tangents[3] * ezx * t121 + 161600.0 * tangents[4] * ezx * t124
-        + tangents[5] * (161600.0 * ezx * t127 + t203);
-    const Real t233 = 161600.0 * tangent[0] * ezx * t99 + 161600.0 * tangents[0] * ezx * t133
-        + 161600.0 * tangents[1] * ezx * t135 + 161600.0 * tangents[2] * ezx * t137
-        + 161600.0 * tangents[3] * ezx * t140 + 161600.0 * tangents[4] * ezx * t141
-        + tangents[5] * (161600.0 * ezx * t142 + t205);
-    const Real t234 = 161600.0 * tangent[0] * ezx * t101 + 161600.0 * tangents[0] * ezx * t149
-        + 161600.0 * tangents[1] * ezx * t150 + 161600.0 * tangents[2] * ezx * t151
-        + 161600.0 * tangents[3] * ezx * t153 + 161600.0 * tangents[4] * ezx * t154
-        + tangents[5] * (161600.0 * ezx * t155 + t207);
-    const Real t235 = 161600.0 * tangent[0] * ezx * t102 + 161600.0 * tangents[0] * ezx * t157
-        + 161600.0 * tangents[1] * ezx * t159 + 161600.0 * tangents[2] * ezx * t161
-        + 161600.0 * tangents[3] * ezx * t163 + 161600.0 * tangents[4] * ezx * t164
-        + tangents[5] * (161600.0 * ezx * t165 + t225);
-    const Real t236 = 161600.0 * tangent[0] * ezx * t103 + 161600.0 * tangents[0] * ezx * t167
-        + 161600.0 * tangents[1] * ezx * t169 + 161600.0 * tangents[2] * ezx * t171
-        + 161600.0 * tangents[3] * ezx * t164 + 161600.0 * tangents[4] * ezx * t172
-        + tangents[5] * (161600.0 * ezx * t173 + t216);
-    const Real t237 = 161600.0 * tangent[0] * ezx * t104 + t209 + 161600.0 * tangents[0] * ezx * t175 + t210
-        + 161600.0 * tangents[1] * ezx * t177 + t211 + 161600.0 * tangents[2] * ezx * t179
-        + t212 + 161600.0 * tangents[3] * ezx * t165 + t227
-        + 161600.0 * tangents[4] * ezx * t173 + t213
-        + tangents[5] * (161600.0 * ezx * t180 + 323200.0 * t128);
-    const Real t238 = 161600.0 * curved[0] * ezx * t96 + direction[0] * t231 + directions[0] * t232
-        + directions[1] * t233 + directions[2] * t234 + directions[3] * t235
-        + directions[4] * t236 + directions[5] * t237;
-    outputs[1] = t182;
-    outputs[2] = t192;
-    outputs[3] = t200;
-    outputs[4] = t220;
-    outputs[5] = t230;
-    outputs[6] = t238;
+    const Real t121 = -(3165084671999999.5 * dp * t48);
+    const Real t122 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t104 * t47 * t115 + t121, 0.0);
+    const Real t123 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t104 * t48), 0.0);
+    const Real t124 = 107733.33333333333 * t123;
+    const Real t125 = -(53866.666666666664 * t119);
+    const Real t126 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t107 * t47 * t115 + t121, 0.0);
+    const Real t127 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(242400.0 * dp * t107 * t48), 0.0);
+    const Real t128 = 107733.33333333333 * t127;
+    const Real t129 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t47 * t115), 0.0);
+    const Real t130 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * exy * t48, 0.0);
+    const Real t131 = 107733.33333333333 * tangents[3] * t130;
+    const Real t132 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t47 * t115), 0.0);
+    const Real t133 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * eyz * t48, 0.0);
+    const Real t134 = 107733.33333333333 * tangents[4] * t133;
+    const Real t135 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t47 * t115), 0.0);
+    const Real t136 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 1.8990508032e+16 * dp * ezx * t48, 0.0);
+    const Real t137 = 107733.33333333333 * tangents[5] * t136;
+    const Real t138 = 161600.0 * tangent[0] * t7 * t113 + t114 + tangents[0] * (161600.0 * t7 * t116 + t118 + t120)
+        + tangents[1] * (161600.0 * t7 * t122 + t124 + t125)
+        + tangents[2] * (161600.0 * t7 * t126 + t128 + t125)
+        + 161600.0 * tangents[3] * t7 * t129 + t131 + 161600.0 * tangents[4] * t7 * t132 + t134
+        + 161600.0 * tangents[5] * t7 * t135 + t137;
+    const Real t139 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t58 * t48, 0.0);
+    const Real t140 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t101 * t58 * t115 + t121, 0.0);
+    const Real t141 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t58 * t48, 0.0);
+    const Real t142 = 107733.33333333333 * t141;
+    const Real t143 = -(53866.666666666664 * t117);
+    const Real t144 = 6330169343999998.0 * dp * t48;
+    const Real t145 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t104 * t58 * t115 + t144, 0.0);
+    const Real t146 = -(53866.666666666664 * t123);
+    const Real t147 = -(53866.666666666664 * t141);
+    const Real t148 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t107 * t58 * t115 + t121, 0.0);
+    const Real t149 = -(53866.666666666664 * t127);
+    const Real t150 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t58 * t115), 0.0);
+    const Real t151 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t58 * t115), 0.0);
+    const Real t152 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t58 * t115), 0.0);
+    const Real t153 = -(53866.666666666664 * tangent[0] * t100);
+    const Real t154 = -(53866.666666666664 * tangents[3] * t130);
+    const Real t155 = -(53866.666666666664 * tangents[4] * t133);
+    const Real t156 = -(53866.666666666664 * tangents[5] * t136);
+    const Real t157 = 161600.0 * tangent[0] * t7 * t139 + tangents[0] * (161600.0 * t7 * t140 + t142 + t143)
+        + tangents[1] * (161600.0 * t7 * t145 + t146 + t147)
+        + tangents[2] * (161600.0 * t7 * t148 + t149 + t147)
+        + 161600.0 * tangents[3] * t7 * t150 + 161600.0 * tangents[4] * t7 * t151
+        + 161600.0 * tangents[5] * t7 * t152 + t153 + t154 + t155 + t156;
+    const Real t158 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * t67 * t48, 0.0);
+    const Real t159 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t101 * t67 * t115 + t121, 0.0);
+    const Real t160 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 121200.0 * dp * t67 * t48, 0.0);
+    const Real t161 = 107733.33333333333 * t160;
+    const Real t162 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t104 * t67 * t115 + t121, 0.0);
+    const Real t163 = -(53866.666666666664 * t160);
+    const Real t164 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 363600.0 * dp * t107 * t67 * t115 + t144, 0.0);
+    const Real t165 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * exy * t67 * t115), 0.0);
+    const Real t166 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * eyz * t67 * t115), 0.0);
+    const Real t167 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(2.8485762048e+16 * dp * ezx * t67 * t115), 0.0);
+    const Real t168 = 161600.0 * tangent[0] * t7 * t158 + tangents[0] * (161600.0 * t7 * t159 + t161 + t143)
+        + tangents[1] * (161600.0 * t7 * t162 + t146 + t163)
+        + tangents[2] * (161600.0 * t7 * t164 + t149 + t163)
+        + 161600.0 * tangents[3] * t7 * t165 + 161600.0 * tangents[4] * t7 * t166
+        + 161600.0 * tangents[5] * t7 * t167 + t153 + t154 + t155 + t156;
+    const Real t169 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t101 * t115, 0.0);
+    const Real t170 = 107733.33333333333 * t130;
+    const Real t171 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t104 * t115, 0.0);
+    const Real t172 = -(53866.666666666664 * t130);
+    const Real t173 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * exy * t107 * t115, 0.0);
+    const Real t174 = 1.8990508032e+16 * dp * t48;
+    const Real t175 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t174 - 4.463358852889313e+27 * dp * exy * exy * t115, 0.0);
+    const Real t176 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * exy * eyz * t115), 0.0);
+    const Real t177 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * exy * ezx * t115), 0.0);
+    const Real t178 = 161600.0 * tangent[0] * t7 * t109 + tangents[0] * (161600.0 * t7 * t169 + t170)
+        + tangents[1] * (161600.0 * t7 * t171 + t172)
+        + tangents[2] * (161600.0 * t7 * t173 + t172) + 161600.0 * tangents[3] * t7 * t175
+        + 161600.0 * tangents[4] * t7 * t176 + 161600.0 * tangents[5] * t7 * t177;
+    const Real t179 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t101 * t115, 0.0);
+    const Real t180 = 107733.33333333333 * t133;
+    const Real t181 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t104 * t115, 0.0);
+    const Real t182 = -(53866.666666666664 * t133);
+    const Real t183 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * eyz * t107 * t115, 0.0);
+    const Real t184 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t174 - 4.463358852889313e+27 * dp * eyz * eyz * t115, 0.0);
+    const Real t185 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, -(4.463358852889313e+27 * dp * eyz * ezx * t115), 0.0);
+    const Real t186 = 161600.0 * tangent[0] * t7 * t110 + tangents[0] * (161600.0 * t7 * t179 + t180)
+        + tangents[1] * (161600.0 * t7 * t181 + t182)
+        + tangents[2] * (161600.0 * t7 * t183 + t182) + 161600.0 * tangents[3] * t7 * t176
+        + 161600.0 * tangents[4] * t7 * t184 + 161600.0 * tangents[5] * t7 * t185;
+    const Real t187 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t101 * t115, 0.0);
+    const Real t188 = 107733.33333333333 * t136;
+    const Real t189 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t104 * t115, 0.0);
+    const Real t190 = -(53866.666666666664 * t136);
+    const Real t191 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, 5.6971524096e+16 * dp * ezx * t107 * t115, 0.0);
+    const Real t192 = select(Q * (1.0 - exp(-(b * p))) + sigma0 < t9, t174 - 4.463358852889313e+27 * dp * ezx * ezx * t115, 0.0);
+    const Real t193 = 161600.0 * tangent[0] * t7 * t111 + tangents[0] * (161600.0 * t7 * t187 + t188)
+        + tangents[1] * (161600.0 * t7 * t189 + t190)
+        + tangents[2] * (161600.0 * t7 * t191 + t190) + 161600.0 * tangents[3] * t7 * t177
+        + 161600.0 * tangents[4] * t7 * t185 + 161600.0 * tangents[5] * t7 * t192;
+    const Real t194 = 161600.0 * curved[0] * t7 * t100 + direction[0] * t112 + directions[0] * t138
+        + directions[1] * t157 + directions[2] * t168 + directions[3] * t178
+        + directions[4] * t186 + directions[5] * t193;
+    const Real t195 = tangents[0] * (161600.0 * t6 * t102 + t106) + tangents[1] * (161600.0 * t6 * t105 + t103)
+        + tangents[2] * (161600.0 * t6 * t108 + t106) + 161600.0 * tangents[3] * t6 * t109
+        + 161600.0 * tangents[4] * t6 * t110 + 161600.0 * tangents[5] * t6 * t111;
+    const Real t196 = 161600.0 * tangent[0] * t6 * t113 + tangents[0] * (161600.0 * t6 * t116 + t143 + t125)
+        + tangents[1] * (161600.0 * t6 * t122 + t120 + t146)
+        + tangents[2] * (161600.0 * t6 * t126 + t149 + t125)
+        + 161600.0 * tangents[3] * t6 * t129 + 161600.0 * tangents[4] * t6 * t132
+        + 161600.0 * tangents[5] * t6 * t135 + t153 + t154 + t155 + t156;
+    const Real t197 = 161600.0 * tangent[0] * t6 * t139 + t114 + tangents[0] * (161600.0 * t6 * t140 + t118 + t147)
+        + tangents[1] * (161600.0 * t6 * t145 + t124 + t142)
+        + tangents[2] * (161600.0 * t6 * t148 + t128 + t147)
+        + 161600.0 * tangents[3] * t6 * t150 + t131 + 161600.0 * tangents[4] * t6 * t151 + t134
+        + 161600.0 * tangents[5] * t6 * t152 + t137;
+    const Real t198 = 161600.0 * tangent[0] * t6 * t158 + tangents[0] * (161600.0 * t6 * t159 + t143 + t163)
+        + tangents[1] * (161600.0 * t6 * t162 + t161 + t146)
+        + tangents[2] * (161600.0 * t6 * t164 + t149 + t163)
+        + 161600.0 * tangents[3] * t6 * t165 + 161600.0 * tangents[4] * t6 * t166
+        + 161600.0 * tangents[5] * t6 * t167 + t153 + t154 + t155 + t156;
+    const Real t199 = 161600.0 * tangent[0] * t6 * t109 + tangents[0] * (161600.0 * t6 * t169 + t172)
+        + tangents[1] * (161600.0 * t6 * t171 + t170)
+        + tangents[2] * (161600.0 * t6 * t173 + t172) + 161600.0 * tangents[3] * t6 * t175
+        + 161600.0 * tangents[4] * t6 * t176 + 161600.0 * tangents[5] * t6 * t177;
+    const Real t200 = 161600.0 * tangent[0] * t6 * t110 + tangents[0] * (161600.0 * t6 * t179 + t182)
+        + tangents[1] * (161600.0 * t6 * t181 + t180)
+        + tangents[2] * (161600.0 * t6 * t183 + t182) + 161600.0 * tangents[3] * t6 * t176
+        + 161600.0 * tangents[4] * t6 * t184 + 161600.0 * tangents[5] * t6 * t185;
+    const Real t201 = 161600.0 * tangent[0] * t6 * t111 + tangents[0] * (161600.0 * t6 * t187 + t190)
+        + tangents[1] * (161600.0 * t6 * t189 + t188)
+        + tangents[2] * (161600.0 * t6 * t191 + t190) + 161600.0 * tangents[3] * t6 * t177
+        + 161600.0 * tangents[4] * t6 * t185 + 161600.0 * tangents[5] * t6 * t192;
+    const Real t202 = 161600.0 * curved[0] * t6 * t100 + direction[0] * t195 + directions[0] * t196
+        + directions[1] * t197 + directions[2] * t198 + directions[3] * t199
+        + directions[4] * t200 + directions[5] * t201;
+    const Real t203 = tangents[0] * (161600.0 * t4 * t102 + t106) + tangents[1] * (161600.0 * t4 * t105 + t106)
+        + tangents[2] * (161600.0 * t4 * t108 + t103) + 161600.0 * tangents[3] * t4 * t109
+        + 161600.0 * tangents[4] * t4 * t110 + 161600.0 * tangents[5] * t4 * t111;
+    const Real t204 = 161600.0 * tangent[0] * t4 * t113 + tangents[0] * (161600.0 * t4 * t116 + t143 + t125)
+        + tangents[1] * (161600.0 * t4 * t122 + t146 + t125)
+        + tangents[2] * (161600.0 * t4 * t126 + t120 + t149)
+        + 161600.0 * tangents[3] * t4 * t129 + 161600.0 * tangents[4] * t4 * t132
+        + 161600.0 * tangents[5] * t4 * t135 + t153 + t154 + t155 + t156;
+    const Real t205 = 161600.0 * tangent[0] * t4 * t139 + tangents[0] * (161600.0 * t4 * t140 + t143 + t147)
+        + tangents[1] * (161600.0 * t4 * t145 + t146 + t147)
+        + tangents[2] * (161600.0 * t4 * t148 + t142 + t149)
+        + 161600.0 * tangents[3] * t4 * t150 + 161600.0 * tangents[4] * t4 * t151
+        + 161600.0 * tangents[5] * t4 * t152 + t153 + t154 + t155 + t156;
+    const Real t206 = 161600.0 * tangent[0] * t4 * t158 + t114 + tangents[0] * (161600.0 * t4 * t159 + t118 + t163)
+        + tangents[1] * (161600.0 * t4 * t162 + t124 + t163)
+        + tangents[2] * (161600.0 * t4 * t164 + t128 + t161)
+        + 161600.0 * tangents[3] * t4 * t165 + t131 + 161600.0 * tangents[4] * t4 * t166 + t134
+        + 161600.0 * tangents[5] * t4 * t167 + t137;
+    const Real t207 = 161600.0 * tangent[0] * t4 * t109 + tangents[0] * (161600.0 * t4 * t169 + t172)
+        + tangents[1] * (161600.0 * t4 * t171 + t172)
+        + tangents[2] * (161600.0 * t4 * t173 + t170) + 161600.0 * tangents[3] * t4 * t175
+        + 161600.0 * tangents[4] * t4 * t176 + 161600.0 * tangents[5] * t4 * t177;
+    const Real t208 = 161600.0 * tangent[0] * t4 * t110 + tangents[0] * (161600.0 * t4 * t179 + t182)
+        + tangents[1] * (161600.0 * t4 * t181 + t182)
+        + tangents[2] * (161600.0 * t4 * t183 + t180) + 161600.0 * tangents[3] * t4 * t176
+        + 161600.0 * tangents[4] * t4 * t184 + 161600.0 * tangents[5] * t4 * t185;
+    const Real t209 = 161600.0 * tangent[0] * t4 * t111 + tangents[0] * (161600.0 * t4 * t187 + t190)
+        + tangents[1] * (161600.0 * t4 * t189 + t190)
+        + tangents[2] * (161600.0 * t4 * t191 + t188) + 161600.0 * tangents[3] * t4 * t177
+        + 161600.0 * tangents[4] * t4 * t185 + 161600.0 * tangents[5] * t4 * t192;
+    const Real t210 = 161600.0 * curved[0] * t4 * t100 + direction[0] * t203 + directions[0] * t204
+        + directions[1] * t205 + directions[2] * t206 + directions[3] * t207
+        + directions[4] * t208 + directions[5] * t209;
+    const Real t211 = 161600.0 * t100;
+    const Real t212 = 161600.0 * tangents[0] * exy * t102 + 161600.0 * tangents[1] * exy * t105
+        + 161600.0 * tangents[2] * exy * t108 + tangents[3] * (161600.0 * exy * t109 + t211)
+        + 161600.0 * tangents[4] * exy * t110 + 161600.0 * tangents[5] * exy * t111;
+    const Real t213 = 161600.0 * t119;
+    const Real t214 = 161600.0 * tangent[0] * exy * t113 + 161600.0 * tangents[0] * exy * t116
+        + 161600.0 * tangents[1] * exy * t122 + 161600.0 * tangents[2] * exy * t126
+        + tangents[3] * (161600.0 * exy * t129 + t213) + 161600.0 * tangents[4] * exy * t132
+        + 161600.0 * tangents[5] * exy * t135;
+    const Real t215 = 161600.0 * t141;
+    const Real t216 = 161600.0 * tangent[0] * exy * t139 + 161600.0 * tangents[0] * exy * t140
+        + 161600.0 * tangents[1] * exy * t145 + 161600.0 * tangents[2] * exy * t148
+        + tangents[3] * (161600.0 * exy * t150 + t215) + 161600.0 * tangents[4] * exy * t151
+        + 161600.0 * tangents[5] * exy * t152;
+    const Real t217 = 161600.0 * t160;
+    const Real t218 = 161600.0 * tangent[0] * exy * t158 + 161600.0 * tangents[0] * exy * t159
+        + 161600.0 * tangents[1] * exy * t162 + 161600.0 * tangents[2] * exy * t164
+        + tangents[3] * (161600.0 * exy * t165 + t217) + 161600.0 * tangents[4] * exy * t166
+        + 161600.0 * tangents[5] * exy * t167;
+    const Real t219 = 161600.0 * tangent[0] * t100;
+    const Real t220 = 161600.0 * tangents[0] * t117;
+    const Real t221 = 161600.0 * tangents[1] * t123;
+    const Real t222 = 161600.0 * tangents[2] * t127;
+    const Real t223 = 161600.0 * t130;
+    const Real t224 = 161600.0 * tangents[4] * t133;
+    const Real t225 = 161600.0 * tangents[5] * t136;
+    const Real t226 = 161600.0 * tangent[0] * exy * t109 + t219 + 161600.0 * tangents[0] * exy * t169 + t220
+        + 161600.0 * tangents[1] * exy * t171 + t221 + 161600.0 * tangents[2] * exy * t173
+        + t222 + tangents[3] * (161600.0 * exy * t175 + t223 + t223)
+        + 161600.0 * tangents[4] * exy * t176 + t224 + 161600.0 * tangents[5] * exy * t177
+        + t225;
+    const Real t227 = 161600.0 * t133;
+    const Real t228 = 161600.0 * tangent[0] * exy * t110 + 161600.0 * tangents[0] * exy * t179
+        + 161600.0 * tangents[1] * exy * t181 + 161600.0 * tangents[2] * exy * t183
+        + tangents[3] * (161600.0 * exy * t176 + t227) + 161600.0 * tangents[4] * exy * t184
+        + 161600.0 * tangents[5] * exy * t185;
+    const Real t229 = 161600.0 * t136;
+    const Real t230 = 161600.0 * tangent[0] * exy * t111 + 161600.0 * tangents[0] * exy * t187
+        + 161600.0 * tangents[1] * exy * t189 + 161600.0 * tangents[2] * exy * t191
+        + tangents[3] * (161600.0 * exy * t177 + t229) + 161600.0 * tangents[4] * exy * t185
+        + 161600.0 * tangents[5] * exy * t192;
+    const Real t231 = 161600.0 * curved[0] * exy * t100 + direction[0] * t212 + directions[0] * t214
+        + directions[1] * t216 + directions[2] * t218 + directions[3] * t226
+        + directions[4] * t228 + directions[5] * t230;
+    const Real t232 = 161600.0 * tangents[0] * eyz * t102 + 161600.0 * tangents[1] * eyz * t105
+        + 161600.0 * tangents[2] * eyz * t108 + 161600.0 * tangents[3] * eyz * t109
+        + tangents[4] * (161600.0 * eyz * t110 + t211) + 161600.0 * tangents[5] * eyz * t111;
+    const Real t233 = 161600.0 * tangent[0] * eyz * t113 + 161600.0 * tangents[0] * eyz * t116
+        + 161600.0 * tangents[1] * eyz * t122 + 161600.0 * tangents[2] * eyz * t126
+        + 161600.0 * tangents[3] * eyz * t129 + tangents[4] * (161600.0 * eyz * t132 + t213)
+        + 161600.0 * tangents[5] * eyz * t135;
+    const Real t234 = 161600.0 * tangent[0] * eyz * t139 + 161600.0 * tangents[0] * eyz * t140
+        + 161600.0 * tangents[1] * eyz * t145 + 161600.0 * tangents[2] * eyz * t148
+        + 161600.0 * tangents[3] * eyz * t150 + tangents[4] * (161600.0 * eyz * t151 + t215)
+        + 161600.0 * tangents[5] * eyz * t152;
+    const Real t235 = 161600.0 * tangent[0] * eyz * t158 + 161600.0 * tangents[0] * eyz * t159
+        + 161600.0 * tangents[1] * eyz * t162 + 161600.0 * tangents[2] * eyz * t164
+        + 161600.0 * tangents[3] * eyz * t165 + tangents[4] * (161600.0 * eyz * t166 + t217)
+        + 161600.0 * tangents[5] * eyz * t167;
+    const Real t236 = 161600.0 * tangent[0] * eyz * t109 + 161600.0 * tangents[0] * eyz * t169
+        + 161600.0 * tangents[1] * eyz * t171 + 161600.0 * tangents[2] * eyz * t173
+        + 161600.0 * tangents[3] * eyz * t175 + tangents[4] * (161600.0 * eyz * t176 + t223)
+        + 161600.0 * tangents[5] * eyz * t177;
+    const Real t237 = 161600.0 * tangents[3] * t130;
+    const Real t238 = 161600.0 * tangent[0] * eyz * t110 + t219 + 161600.0 * tangents[0] * eyz * t179 + t220
+        + 161600.0 * tangents[1] * eyz * t181 + t221 + 161600.0 * tangents[2] * eyz * t183
+        + t222 + 161600.0 * tangents[3] * eyz * t176 + t237
+        + tangents[4] * (161600.0 * eyz * t184 + t227 + t227)
+        + 161600.0 * tangents[5] * eyz * t185 + t225;
+    const Real t239 = 161600.0 * tangent[0] * eyz * t111 + 161600.0 * tangents[0] * eyz * t187
+        + 161600.0 * tangents[1] * eyz * t189 + 161600.0 * tangents[2] * eyz * t191
+        + 161600.0 * tangents[3] * eyz * t177 + tangents[4] * (161600.0 * eyz * t185 + t229)
+        + 161600.0 * tangents[5] * eyz * t192;
+    const Real t240 = 161600.0 * curved[0] * eyz * t100 + direction[0] * t232 + directions[0] * t233
+        + directions[1] * t234 + directions[2] * t235 + directions[3] * t236
+        + directions[4] * t238 + directions[5] * t239;
+    const Real t241 = 161600.0 * tangents[0] * ezx * t102 + 161600.0 * tangents[1] * ezx * t105
+        + 161600.0 * tangents[2] * ezx * t108 + 161600.0 * tangents[3] * ezx * t109
+        + 161600.0 * tangents[4] * ezx * t110 + tangents[5] * (161600.0 * ezx * t111 + t211);
+    const Real t242 = 161600.0 * tangent[0] * ezx * t113 + 161600.0 * tangents[0] * ezx * t116
+        + 161600.0 * tangents[1] * ezx * t122 + 161600.0 * tangents[2] * ezx * t126
+        + 161600.0 * tangents[3] * ezx * t129 + 161600.0 * tangents[4] * ezx * t132
+        + tangents[5] * (161600.0 * ezx * t135 + t213);
+    const Real t243 = 161600.0 * tangent[0] * ezx * t139 + 161600.0 * tangents[0] * ezx * t140
+        + 161600.0 * tangents[1] * ezx * t145 + 161600.0 * tangents[2] * ezx * t148
+        + 161600.0 * tangents[3] * ezx * t150 + 161600.0 * tangents[4] * ezx * t151
+        + tangents[5] * (161600.0 * ezx * t152 + t215);
+    const Real t244 = 161600.0 * tangent[0] * ezx * t158 + 161600.0 * tangents[0] * ezx * t159
+        + 161600.0 * tangents[1] * ezx * t162 + 161600.0 * tangents[2] * ezx * t164
+        + 161600.0 * tangents[3] * ezx * t165 + 161600.0 * tangents[4] * ezx * t166
+        + tangents[5] * (161600.0 * ezx * t167 + t217);
+    const Real t245 = 161600.0 * tangent[0] * ezx * t109 + 161600.0 * tangents[0] * ezx * t169
+        + 161600.0 * tangents[1] * ezx * t171 + 161600.0 * tangents[2] * ezx * t173
+        + 161600.0 * tangents[3] * ezx * t175 + 161600.0 * tangents[4] * ezx * t176
+        + tangents[5] * (161600.0 * ezx * t177 + t223);
+    const Real t246 = 161600.0 * tangent[0] * ezx * t110 + 161600.0 * tangents[0] * ezx * t179
+        + 161600.0 * tangents[1] * ezx * t181 + 161600.0 * tangents[2] * ezx * t183
+        + 161600.0 * tangents[3] * ezx * t176 + 161600.0 * tangents[4] * ezx * t184
+        + tangents[5] * (161600.0 * ezx * t185 + t227);
+    const Real t247 = 161600.0 * tangent[0] * ezx * t111 + t219 + 161600.0 * tangents[0] * ezx * t187 + t220
+        + 161600.0 * tangents[1] * ezx * t189 + t221 + 161600.0 * tangents[2] * ezx * t191
+        + t222 + 161600.0 * tangents[3] * ezx * t177 + t237
+        + 161600.0 * tangents[4] * ezx * t185 + t224
+        + tangents[5] * (161600.0 * ezx * t192 + t229 + t229);
+    const Real t248 = 161600.0 * curved[0] * ezx * t100 + direction[0] * t241 + directions[0] * t242
+        + directions[1] * t243 + directions[2] * t244 + directions[3] * t245
+        + directions[4] * t246 + directions[5] * t247;
+    outputs[1] = t194;
+    outputs[2] = t202;
+    outputs[3] = t210;
+    outputs[4] = t231;
+    outputs[5] = t240;
+    outputs[6] = t248;
     return conditioning;
   }
 

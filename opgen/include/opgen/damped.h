@@ -67,6 +67,7 @@ OPGEN_INLINE auto is_root(const R (&y)[Op::unknowns], const R (&F)[Op::unknowns]
       if (Op::open[i]) root = root & (y[i] != 0.0);
     }
   }
+  if constexpr (Op::unknowns == 1) root = root & ((tol * s[0] > 0.0) | (y[0] == 0.0));  // all terms underflow: no sign of a root
   return root;
 }
 

@@ -174,6 +174,11 @@ struct Derivatives : Isolated<Op> {
       const opgen_options* options, opgen_report* report) {                                                             \
     return opgen::Isolated<Op>::isolated(*points, inputs, unknowns, flags, *options, report);                           \
   }                                                                                                                     \
+  extern "C" OPGEN_EXPORT int opgen_condition(                                                                          \
+      const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns, const opgen_array* outputs,   \
+      const opgen_options* options, opgen_report* report) {                                                             \
+    return opgen::Isolated<Op>::condition(*points, inputs, unknowns, outputs, *options, report);                        \
+  }                                                                                                                     \
   extern "C" OPGEN_EXPORT int opgen_residual_pullback(                                                                  \
       const opgen_points* points, const opgen_array* inputs, const opgen_array* unknowns,                               \
       const opgen_array* cotangents, const opgen_array* gradients, const opgen_options* options,                        \

@@ -38,7 +38,7 @@ struct Isolated {
     if constexpr (!Op::explicit_) {
       if constexpr (Op::substituted) Op::variables_of(y, v);
       Op::linearise(fixed, v, F, J, s);
-      if constexpr (k == 1) J[0][0] = J[0][0] * v[0] / y[0];
+      if constexpr (Op::substituted) J[0][0] = J[0][0] * v[0] / y[0];  // F_y but for a factor
       return judged(x, y, F, s, J[0][0], conditioning, known);
     }
   }
@@ -114,6 +114,56 @@ struct Isolated {
       }
     }
     return true;
+  }
+
+  // One number a point: |F_y| for one unknown, else the condition number |F_y| |F_y^-1| in the maximum norm, rows of F_y
+  // scaled to one (how equations are scaled says nothing of the root); infinite where F_y is singular.
+  static int condition(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns,
+                       const opgen_array* outputs, const opgen_options& options, opgen_report* report) {
+    Call<n + k + 1> call;
+    call.add(inputs, n);
+    call.add(unknowns, k);
+    call.add(outputs, 1);
+    Failure failure;
+    return pullback<n + k, 1, width>(
+        Op::name, points, call, options.threads, report, failure,
+        [&](const double* const* in, double* const* out, int at, int64_t, int64_t, Failure&) {
+          R x[nx], y[k], F[k], s[k], result = R(1.0);
+          load<R>(in, at, x);
+          load<R>(in + n, at, y);
+          if constexpr (k == 1 && !Op::explicit_) {
+            R none[1 + Op::auxiliaries] = {}, gradient[nx];
+            Op::adjoint(Op::template prologue<R>(x), y, none, gradient, F, s, &result);
+            result = abs(result);
+          } else if constexpr (!Op::explicit_) {
+            R J[k][k];
+            Op::linearise(Op::template prologue<R>(x), y, F, J, s);
+            result = row_scaled_condition(J);
+          }
+          Traits<R>::store(result, &out[0][at]);
+        });
+  }
+
+  static R row_scaled_condition(const R (&J)[k][k]) {
+    R inverse[k], scaled[k][k];
+    for (int i = 0; i < k; ++i) {
+      R size = R(0.0);
+      for (int j = 0; j < k; ++j) size = size + abs(J[i][j]);
+      for (int j = 0; j < k; ++j) scaled[i][j] = J[i][j] / size;
+      inverse[i] = R(0.0);
+    }
+    for (int c = 0; c < k; ++c) {
+      R A[k][k], column[k];
+      for (int i = 0; i < k; ++i) {
+        column[i] = R(i == c ? 1.0 : 0.0);
+        for (int j = 0; j < k; ++j) A[i][j] = scaled[i][j];
+      }
+      lu_solve(A, column);
+      for (int i = 0; i < k; ++i) inverse[i] = inverse[i] + abs(column[i]);
+    }
+    R largest = R(0.0);
+    for (int i = 0; i < k; ++i) largest = max(largest, select(finite(inverse[i]), inverse[i], R(infinity)));
+    return largest;
   }
 
   // One byte a point: whether y is an isolated root, the only kind that has a gradient.

@@ -35,6 +35,10 @@ int opgen_second(const opgen_points*, const opgen_array* inputs, const opgen_arr
 int opgen_isolated(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns, unsigned char* flags,
                    const opgen_options*, opgen_report*);
 
+// outputs: one, how far F_y is from singular: |F_y| for one unknown, else its condition number. Not of coupled operators.
+int opgen_condition(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
+                    const opgen_array* outputs, const opgen_options*, opgen_report*);
+
 // cotangents: k, of F; gradients: n + k.
 int opgen_residual_pullback(const opgen_points*, const opgen_array* inputs, const opgen_array* unknowns,
                             const opgen_array* cotangents, const opgen_array* gradients, const opgen_options*,

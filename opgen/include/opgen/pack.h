@@ -9,6 +9,14 @@
 
 #include <opgen/register.h>
 
+// The body for i = 0 .. N - 1; thousands of loops of one turn are what takes a compiler long.
+#define OPGEN_EACH(...)                                    \
+  if constexpr (N == 1) {                                  \
+    constexpr int i = 0;                                   \
+    __VA_ARGS__;                                           \
+  } else {                                                 \
+    OPGEN_UNROLL for (int i = 0; i < N; ++i) __VA_ARGS__;  \
+  }
 namespace opgen {
 
 template <class T = double>

@@ -131,11 +131,12 @@ struct Solving {
       const bool tried = std::isfinite(lane(root.residual, j));
       for (int i = 0; i < k; ++i) y[i] = tried ? lane(root.y[i], j) : lane(iteration.start[i], j);
       const int64_t used = static_cast<int64_t>(lane(root.iterations, j));
-      if (used >= limit) continue;
-      const auto safe = safeguarded<Op>(fixed, y, lo, hi, tol, limit - used);
+      if (used > limit) continue;
+      const auto safe = safeguarded<Op>(fixed, y, lo, hi, tol, limit - used, limit >= Op::max_iterations);
       for (int i = 0; i < k; ++i) set_lane(root.y[i], j, safe.y[i]);
       set_lane(root.residual, j, safe.residual);
-      set_lane(root.iterations, j, static_cast<double>(used) + safe.iterations);
+      // The hunt for a change of sign goes on when iterations are used up, and is not counted.
+      set_lane(root.iterations, j, std::fmin(static_cast<double>(used) + safe.iterations, static_cast<double>(limit)));
       set_lane(ok, j, safe.converged);
     }
     return ok;
