@@ -64,6 +64,17 @@ class Member {
     }
   }
 
+  // Whether all unknowns are zero; then their sums are made so.
+  bool is_zero() {
+    system.gather(system.value, y.data());
+    if (std::any_of(y.begin(), y.end(), [](double v) { return v != 0; })) return false;
+    Op::Nests::each([&](auto nest) {
+      using N = decltype(nest);
+      if constexpr (moves<N>()) system.value.zero(N::target), system.size.zero(N::target);
+    });
+    return true;
+  }
+
   // F and its slopes at y + t step with sums that fit it.
   void linearise(double t) {
     for (int u = 0; u < k; ++u) {
@@ -109,7 +120,7 @@ class Member {
     each_slope<float>([&](int row, int64_t unknown, int64_t sum, int64_t total, const float* slope, bool uniform) {
       float* const to = w + system.offset(row);
       const float* const from = sum < 0 ? v + unknown : made + sum;
-      for (int64_t i = 0; i < total; ++i) to[i] += slope[uniform ? 0 : i] * from[i];
+      add(slope, uniform, from, total, to);
     });
   }
   // w = F_y^T u but for products; `of` gets the cotangents of the sums.
@@ -120,7 +131,7 @@ class Member {
     each_slope<T>([&](int row, int64_t unknown, int64_t sum, int64_t total, const T* slope, bool uniform) {
       const T* const from = u + system.offset(row);
       T* const to = sum < 0 ? w + unknown : of + sum;
-      for (int64_t i = 0; i < total; ++i) to[i] += slope[uniform ? 0 : i] * from[i];
+      add(slope, uniform, from, total, to);
     });
   }
 
@@ -148,6 +159,15 @@ class Member {
   }
 
  private:
+  template <class T>
+  static void add(const T* slope, bool uniform, const T* from, int64_t total, T* to) {
+    if (uniform) {
+      const T factor = *slope;
+      for (int64_t i = 0; i < total; ++i) to[i] += factor * from[i];
+    } else {
+      for (int64_t i = 0; i < total; ++i) to[i] += slope[i] * from[i];
+    }
+  }
   static void moved(const double* from, const double* step, double t, int64_t total, double* to) {
     for (int64_t i = 0; i < total; ++i) to[i] = from[i] + t * step[i];
   }

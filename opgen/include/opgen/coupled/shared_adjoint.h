@@ -28,7 +28,7 @@ class StripAdjoint {
   };
 
   StripAdjoint(const Group<Op>& group, Strip<Op>& strip, bool single)
-      : group_(group), strip_(strip), tol_(single ? 1e-8 : 4e-15), enough_(single ? 1e-6 : 1e-11) {}
+      : group_(group), strip_(strip), tol_(single ? 0x1p-22 : 4e-15), enough_(single ? 1e-6 : 1e-11) {}
 
   // Marks as good what it has solved.
   void solve(std::vector<Course>& courses) {
@@ -53,17 +53,20 @@ class StripAdjoint {
 
  private:
   static constexpr double most_growth = 1e4;
+  static constexpr double part = 0.3;   // of what a vector of signs has of a direction on average
+  static constexpr double lost = 1e-6;  // of a correction, in single precision
 
   // A correction of all that are going. False if there are none.
   bool advance(std::vector<Course>& courses, bool first) {
     std::vector<typename Strip<Op>::Task> tasks;
+    std::vector<double> signs;
     for (Course& c : courses) {
       if (!c.going) continue;
       M& m = *c.member;
       if (first) {
-        const std::vector<double> rough = rough_vector(m.system.unknowns());
-        m.probe.start(rough.data(), linear::norm(rough.data(), m.system.unknowns(), 1));
-        tasks.push_back({&m, &m.probe, 0.1 / std::sqrt(static_cast<double>(m.length()))});
+        for (double& v : signs = rough_vector(m.system.unknowns())) v = v < 0 ? -1 : 1;
+        m.probe.start(signs.data(), std::sqrt(static_cast<double>(m.length())));
+        tasks.push_back({&m, &m.probe, part / std::sqrt(static_cast<double>(m.length()))});
       }
       if (c.norm == 0) continue;
       m.space.start(m.F.data(), c.left);
@@ -76,7 +79,7 @@ class StripAdjoint {
       if (first) {
         m.probe.finish();
         c.krylov += m.probe.used();
-        c.going = m.probe.remaining() <= 0.1 / std::sqrt(static_cast<double>(m.length())) && m.probe.growth() <= most_growth;
+        c.going = m.probe.remaining() <= part / std::sqrt(static_cast<double>(m.length())) && m.probe.growth() <= most_growth;
       }
       if (!c.going) continue;
       if (c.norm == 0) {
@@ -87,6 +90,9 @@ class StripAdjoint {
       c.krylov += m.space.used();
       c.going = m.space.growth() <= most_growth;
       for (size_t i = 0; i < c.u.size(); ++i) c.u[i] += m.step[i];
+      // What single precision may have lost on the way is a small part of what was left.
+      const double bound = c.left * (m.space.remaining() + lost * (1 + m.space.growth()));
+      if (c.going && bound <= tol_ * c.norm) c.good = true, c.going = false;
     }
     measure(courses);
     return !tasks.empty();
@@ -100,9 +106,8 @@ class StripAdjoint {
     }
     if (open.empty()) return;
     for (Course* c : open) c->member->multiply_transposed(c->u.data(), c->member->sums.data(), c->member->F.data());
-    strip_.template add_transposed<double>(*group_.matrices, open.size(), [&](size_t s) {
-      return typename Strip<Op>::template Ends<double>{open[s]->member->sums.data(), open[s]->member->F.data()};
-    });
+    strip_.template add_transposed<double>(
+        *group_.matrices, open, [](Course* c) { return c->member->sums.data(); }, [](Course* c) { return c->member->F.data(); });
     for (Course* c : open) {
       M& m = *c->member;
       for (size_t i = 0; i < m.F.size(); ++i) m.F[i] = m.y[i] - m.F[i];
@@ -122,7 +127,7 @@ class StripAdjoint {
 // What the adjoint of a system sends to its inputs, dJ/dx = a_x^T h - F_x^T u, but for matrices: of those, cotangents of products.
 template <class Op>
 void send_back(const Group<Op>& group, Strip<Op>& strip, std::vector<typename StripAdjoint<Op>::Course>& courses,
-               Gradients<Op>& results, int64_t slot) {
+               Gradients<Op>& results, int64_t slot, bool exact) {
   constexpr int n = Op::inputs, k = Op::unknowns;
   std::vector<Member<Op>*> members;
   for (auto& c : courses) {
@@ -142,7 +147,7 @@ void send_back(const Group<Op>& group, Strip<Op>& strip, std::vector<typename St
       }
     });
   }
-  strip.pull_products(*group.matrices, members);
+  strip.pull_products(*group.matrices, members, exact);
   for (const auto& c : courses) {
     if (c.good) results.put(c.member->bar, c.number, slot);
   }
@@ -166,8 +171,7 @@ void adjoint_shared(const Batch& batch, const opgen_array* inputs, const opgen_a
       courses.push_back({&own, group.systems[s], s, {}});
       members.push_back(&own);
     }
-    worker.add_up(*group.matrices, members, false);
-    worker.add_up(*group.matrices, members, true);
+    for (const bool moving : {false, true}) worker.add_up(*group.matrices, members, moving, !batch.single());
     for (auto& c : courses) {
       Member<Op>& own = *c.member;
       own.system.refresh(m > 0);
@@ -179,7 +183,7 @@ void adjoint_shared(const Batch& batch, const opgen_array* inputs, const opgen_a
       own.system.gather(own.bar, own.y.data());
     }
     Adjoint(group, worker, batch.single()).solve(courses);
-    send_back(group, worker, courses, results, slot);
+    send_back(group, worker, courses, results, slot, !batch.single());
     for (const auto& c : courses) {
       if (c.good) ledger.settle(c.number, {Cause::none, 0, c.krylov, c.krylov});
     }

@@ -31,7 +31,7 @@ class StripNewton {
   };
 
   StripNewton(const Group<Op>& group, Strip<Op>& strip, const Settings& settings, bool single)
-      : group_(group), strip_(strip), tol_(single ? std::fmax(settings.tol, 1e-9) : settings.tol), settled_(single ? 1e-9 : 1e-14),
+      : group_(group), strip_(strip), tol_(single ? std::fmax(settings.tol, half) : settings.tol), settled_(single ? half : 1e-14),
         max_iterations_(settings.max_iterations) {}
 
   // Solves what it can and calls done(course) for that.
@@ -60,6 +60,11 @@ class StripNewton {
   }
 
  private:
+  void add_up(const std::vector<M*>& members) {
+    if (members.empty()) return;
+    strip_.add_up(*group_.matrices, members, true, true);
+    strip_.measure(*group_.matrices, members, true);
+  }
   void add_up_where_it_counts(std::vector<Course>& courses) {
     std::vector<M*> drifted;
     for (Course& c : courses) {
@@ -67,7 +72,7 @@ class StripNewton {
       drifted.push_back(c.member);
       c.drift = 0;
     }
-    strip_.add_up(*group_.matrices, drifted, true);
+    add_up(drifted);
     for (M* m : drifted) {
       m->linearise();
       m->accept();
@@ -80,8 +85,10 @@ class StripNewton {
     if (c.drift > tol_) return false;
     const double next = c.moved * (m.norm / c.before);  // how far, were the next step as much smaller as F is
     if (m.ratio.point <= tol_ && (c.moved <= 1e-7 || next <= settled_)) return true;
-    return c.drift == 0 && (m.ratio.point <= stagnated || m.ratio.field <= tol_) && c.moved <= 1e-9;
+    return rounded(m.ratio, c.moved) && m.norm >= 0.1 * c.before;
   }
+  // Whether what is left may be rounding.
+  bool rounded(const Ratio& ratio, double moved) const { return (ratio.point <= stagnated || ratio.field <= tol_) && moved <= 1e-9; }
 
   // A step of all that are going. False if there are none.
   bool advance(std::vector<Course>& courses) {
@@ -103,7 +110,7 @@ class StripNewton {
   // To what part of itself a step reduces the linear residual: no better than the step will be anyway.
   double forcing(const Course& c) const {
     const M& m = *c.member;
-    const double wanted = std::fmin(0.1, m.norm / c.first);
+    const double wanted = std::fmin(0.1, 0.3 * m.norm / c.first);
     return std::fmax(std::fmax(wanted, 1e-5), std::fmin(0.1, 0.3 * tol_ / m.ratio.point));
   }
 
@@ -117,11 +124,11 @@ class StripNewton {
     for (double t = 1; t > 0.1; t /= 2) {
       m.linearise(-t);
       if (!m.ratio.finite() || !std::isfinite(m.norm)) continue;
-      const bool less = m.norm <= (1 - 1e-4 * t) * c.before || m.ratio.point <= tol_;
-      if (!less && !(m.ratio.field <= 1e-3 && m.ratio.field <= 0.5 * field)) continue;
+      const double far = t * largest_of(m.step), size = std::fmax(far, largest_of(m.y)), moved = far > 0 ? far / size : 0;
+      const bool less = m.norm <= (1 - 1e-4 * t) * c.before || (m.ratio.field <= 1e-3 && m.ratio.field <= 0.5 * field);
+      if (!less && m.ratio.point > tol_ && !rounded(m.ratio, moved)) continue;
       m.accept();
-      const double step = largest_of(m.step), size = largest_of(m.y);
-      c.moved = t * step / (size > 0 ? size : 1);
+      c.moved = moved;
       c.drift += lost * c.moved;
       return true;
     }
@@ -144,7 +151,7 @@ class StripNewton {
         m.linearise(-1);
         members.push_back(&m);
       }
-      strip_.add_up(*group_.matrices, members, true);
+      add_up(members);
       for (Course& c : courses) {
         if (!c.going) continue;
         M& m = *c.member;
@@ -159,6 +166,7 @@ class StripNewton {
     }
   }
 
+  static constexpr double half = 0x1p-25;  // of what single precision rounds to
   static constexpr double lost = 1e-6;  // of the sums of a step, relative to it
 
   const Group<Op>& group_;
@@ -183,13 +191,17 @@ void solve_shared(const Results<Op>& results, const opgen_array* initial, const 
       courses.push_back({&m, group.systems[s], {}});
       members.push_back(&m);
     }
-    worker.add_up(*group.matrices, members, false);
+    worker.add_up(*group.matrices, members, false, true);
+    worker.measure(*group.matrices, members, false);
+    std::vector<Member<Op>*> started;  // others have sums of zero
     for (const auto& c : courses) {
       System<Op>& system = c.member->system;
       if (!initial) system.guess();
       for (int u = 0; u < k && initial; ++u) batch.read(initial[u], c.number, system.value, n + u);
+      if (!c.member->is_zero()) started.push_back(c.member);
     }
-    worker.add_up(*group.matrices, members, true);
+    worker.add_up(*group.matrices, started, true, true);
+    worker.measure(*group.matrices, started, true);
     Newton(group, worker, settings, batch.single()).solve(courses, [&](const typename Newton::Course& c) {
       results.take(c.member->system, c.found, c.number);
     });

@@ -20,46 +20,51 @@ class Strip {
   }
   int64_t products = 0;  // that were made for Krylov spaces
 
-  // The sums of products in double precision, those that depend on the unknowns or the others, and the sizes of their terms.
-  void add_up(const SharedMatrices<Op>& matrices, const std::vector<M*>& members, bool moving) {
-    if (members.empty()) return;
-    Op::Nests::each([&](auto nest) {
+  // The sums of products, those that depend on the unknowns or the others, in double precision or not.
+  void add_up(const SharedMatrices<Op>& matrices, const std::vector<M*>& members, bool moving, bool exact) {
+    each_product(moving, [&](auto nest) {
       using N = decltype(nest);
-      if constexpr (is_product<N>()) {
-        if (N::active_formula != moving) return;
-        const int64_t rows = matrices.template rows<N>(), columns = matrices.template columns<N>();
-        Pointers<double> p(members.size());
-        Pointers<float> of_size(members.size());
-        moduli_.resize(static_cast<size_t>(rows + columns) * members.size());
-        float* free = moduli_.data();
-        for (size_t s = 0; s < members.size(); ++s) {
-          System<Op>& system = members[s]->system;
-          p.v[s] = system.value.view[N::read[N::product.vector].array].data, p.c[s] = system.value.view[N::target].data;
-          for (int64_t i = 0; i < columns; ++i) free[i] = static_cast<float>(std::fabs(p.v[s][i]));
-          of_size.v[s] = free, of_size.c[s] = free + columns;
-          free += rows + columns;
-        }
+      const auto vector = [](M* m) { return m->system.value.view[N::read[N::product.vector].array].data; };
+      const auto sum = [](M* m) { return m->system.value.view[N::target].data; };
+      if (exact) {
+        Pointers<double> p(members, vector, sum);
         matrices.template multiply<N, double>(p.count(), p.v.data(), p.c.data());
-        matrices.template multiply_moduli<N>(p.count(), of_size.v.data(), of_size.c.data());
-        for (size_t s = 0; s < members.size(); ++s) {
-          double* const to = members[s]->system.size.view[N::target].data;
-          for (int64_t i = 0; i < rows; ++i) to[i] = of_size.c[s][i];
-        }
+      } else {
+        rounded(
+            members, matrices.template columns<N>(), vector, matrices.template rows<N>(), sum,
+            [&](const Pointers<float>& p) { matrices.template multiply<N, float>(p.count(), p.v.data(), p.c.data()); },
+            [](float& to, double from) { to = static_cast<float>(from); }, [](double& to, float from) { to = from; });
       }
+    });
+  }
+  // How large the terms of these sums are.
+  void measure(const SharedMatrices<Op>& matrices, const std::vector<M*>& members, bool moving) {
+    each_product(moving, [&](auto nest) {
+      using N = decltype(nest);
+      rounded(
+          members, matrices.template columns<N>(), [](M* m) { return m->system.value.view[N::read[N::product.vector].array].data; },
+          matrices.template rows<N>(), [](M* m) { return m->system.size.view[N::target].data; },
+          [&](const Pointers<float>& p) { matrices.template multiply_moduli<N>(p.count(), p.v.data(), p.c.data()); },
+          [](float& to, double from) { to = std::fabs(static_cast<float>(from)); }, [](double& to, float from) { to = from; });
     });
   }
 
   // Adds what the cotangents of sums send to inputs that were multiplied.
-  void pull_products(const SharedMatrices<Op>& matrices, const std::vector<M*>& members) {
-    if (members.empty()) return;
-    Op::Nests::each([&](auto nest) {
+  void pull_products(const SharedMatrices<Op>& matrices, const std::vector<M*>& members, bool exact) {
+    each_product(false, [&](auto nest) {
       using N = decltype(nest);
-      if constexpr (is_product<N>() && !N::active_formula) {
-        constexpr int vector = N::read[N::product.vector].array;
-        if (!members[0]->bar.view[vector].data) return;
-        Pointers<double> p(members.size());
-        for (size_t s = 0; s < members.size(); ++s) p.v[s] = members[s]->bar.view[N::target].data, p.c[s] = members[s]->bar.view[vector].data;
+      constexpr int array = N::read[N::product.vector].array;
+      if (members.empty() || !members[0]->bar.view[array].data) return;
+      const auto sum = [](M* m) { return m->bar.view[N::target].data; };
+      const auto vector = [](M* m) { return m->bar.view[array].data; };
+      if (exact) {
+        Pointers<double> p(members, sum, vector);
         matrices.template add_transposed<N, double>(p.count(), p.v.data(), p.c.data());
+      } else {
+        rounded(
+            members, matrices.template rows<N>(), sum, matrices.template columns<N>(), vector,
+            [&](const Pointers<float>& p) { matrices.template add_transposed<N, float>(p.count(), p.v.data(), p.c.data()); },
+            [](float& to, double from) { to = static_cast<float>(from); }, [](double& to, float from) { to += from; });
       }
     });
   }
@@ -75,15 +80,14 @@ class Strip {
       products += static_cast<int64_t>(open.size());
       if (transposed) {
         for (const Task& t : open) t.member->multiply_transposed(t.space->last(), t.space->sums(), t.space->next());
-        add_transposed<float>(matrices, open.size(), [&](size_t s) { return Ends<float>{open[s].space->sums(), open[s].space->next()}; });
+        add_transposed<float>(
+            matrices, open, [](const Task& t) { return t.space->sums(); }, [](const Task& t) { return t.space->next(); });
       } else {
-        each_product([&](auto nest) {
+        each_product(true, [&](auto nest) {
           using N = decltype(nest);
-          Pointers<float> p(open.size());
-          for (size_t s = 0; s < open.size(); ++s) {
-            p.v[s] = open[s].space->last() + open[s].member->template vector_at<N>();
-            p.c[s] = open[s].space->sums() + open[s].member->template sum_at<N>();
-          }
+          const Pointers<float> p(
+              open, [](const Task& t) { return t.space->last() + t.member->template vector_at<N>(); },
+              [](const Task& t) { return t.space->sums() + t.member->template sum_at<N>(); });
           matrices.template multiply<N, float>(p.count(), p.v.data(), p.c.data());
         });
         for (const Task& t : open) t.member->multiply(t.space->last(), t.space->sums(), t.space->next());
@@ -96,43 +100,63 @@ class Strip {
     }
   }
 
-  // What the cotangents of sums, ends(s).sums, send to the unknowns, added to ends(s).unknowns.
-  template <class T>
-  struct Ends {
-    const T* sums;
-    T* unknowns;
-  };
-  template <class T, class Of>
-  void add_transposed(const SharedMatrices<Op>& matrices, size_t count, Of&& ends) {
-    each_product([&](auto nest) {
+  // Adds what the cotangents sums(one) of sums send to unknowns, to unknowns(one).
+  template <class T, class List, class Sums, class Unknowns>
+  void add_transposed(const SharedMatrices<Op>& matrices, const List& list, Sums&& sums, Unknowns&& unknowns) {
+    each_product(true, [&](auto nest) {
       using N = decltype(nest);
-      Pointers<T> p(count);
-      for (size_t s = 0; s < count; ++s) {
-        const Ends<T> own = ends(s);
-        p.v[s] = own.sums + at(0).template sum_at<N>(), p.c[s] = own.unknowns + at(0).template vector_at<N>();
-      }
+      const int64_t from = at(0).template sum_at<N>(), to = at(0).template vector_at<N>();
+      const Pointers<T> p(
+          list, [&](const auto& one) { return sums(one) + from; }, [&](const auto& one) { return unknowns(one) + to; });
       matrices.template add_transposed<N, T>(p.count(), p.v.data(), p.c.data());
     });
   }
 
  private:
+  // The ends of products of several systems.
   template <class T>
   struct Pointers {
-    explicit Pointers(size_t count) : v(count), c(count) {}
+    Pointers() = default;
+    template <class List, class From, class To>
+    Pointers(const List& list, From&& from, To&& to) {
+      for (const auto& one : list) v.push_back(from(one)), c.push_back(to(one));
+    }
     int64_t count() const { return static_cast<int64_t>(v.size()); }
     std::vector<const T*> v;
     std::vector<T*> c;
   };
   template <class Body>
-  static void each_product(Body&& body) {
+  static void each_product(bool moving, Body&& body) {
     Op::Nests::each([&](auto nest) {
-      if constexpr (moves<decltype(nest)>()) body(nest);
+      using N = decltype(nest);
+      if constexpr (is_product<N>()) {
+        if (N::active_formula == moving) body(nest);
+      }
     });
+  }
+
+  // A product in single precision of what members hold in double.
+  template <class From, class To, class Product, class Round, class Widen>
+  void rounded(const std::vector<M*>& members, int64_t length, From&& from, int64_t made, To&& to, Product&& product, Round&& round, Widen&& widen) {
+    buffer_.assign(static_cast<size_t>(length + made) * members.size(), 0.0f);
+    Pointers<float> p;
+    float* free = buffer_.data();
+    for (M* m : members) {
+      const double* const source = from(m);
+      for (int64_t i = 0; i < length; ++i) round(free[i], source[i]);
+      p.v.push_back(free), p.c.push_back(free + length);
+      free += length + made;
+    }
+    product(p);
+    for (size_t s = 0; s < members.size(); ++s) {
+      double* const target = to(members[s]);
+      for (int64_t i = 0; i < made; ++i) widen(target[i], p.c[s][i]);
+    }
   }
 
   std::vector<int64_t> sizes_;
   std::vector<std::unique_ptr<M>> members_;
-  std::vector<float> moduli_;
+  std::vector<float> buffer_;
 };
 
 }  // namespace opgen::coupled

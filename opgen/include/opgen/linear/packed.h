@@ -50,16 +50,13 @@ class Packed {
   // c = A v, or c += A v, for `count` vectors v and as many c. With `absolute`, |A| takes the place of A.
   template <class T, bool absolute = false>
   void multiply(int64_t count, const T* const* v, T* const* c, bool add) const {
-    constexpr int many = vectors<T>();
     for (int64_t p = 0; p * high < rows_; ++p) {
       const int64_t used = std::min<int64_t>(high, rows_ - p * high);
       int64_t k = 0;
       do {
         const int64_t steps = std::min(depth, columns_ - k);
         const M* const from = panel(p) + k * high;
-        int64_t s = 0;
-        for (; s + 1 < count; s += many) tile<T, many, absolute>(from, steps, v + s, k, c + s, p * high, used, std::min<int64_t>(many, count - s), add || k > 0);
-        if (s < count) tile<T, 1, absolute>(from, steps, v + s, k, c + s, p * high, used, 1, add || k > 0);
+        tiles<T, vectors<T>(), absolute>({from, steps, k, p * high, used, add || k > 0}, count, v, c);
         k += depth;
       } while (k < columns_);
     }
@@ -91,15 +88,30 @@ class Packed {
     }
   }
 
+  // Part of a panel: `steps` columns from k on, whose rows are [row, row + used) of the matrix.
+  struct Part {
+    const M* from;
+    int64_t steps, k, row, used;
+    bool add;
+  };
+  // As many tiles of `many` vectors as there are, then narrower ones.
   template <class T, int many, bool absolute>
-  __attribute__((noinline)) static void tile(const M* from, int64_t steps, const T* const* v, int64_t k, T* const* c, int64_t row, int64_t used,
-                                             int64_t count, bool add) {
+  static void tiles(const Part& part, int64_t count, const T* const* v, T* const* c) {
+    for (; count >= many; count -= many, v += many, c += many) tile<T, many, absolute>(part, v, c);
+    if constexpr (many > 1) {
+      if (count > 0) tiles<T, many / 2, absolute>(part, count, v, c);
+    }
+  }
+
+  template <class T, int many, bool absolute>
+  __attribute__((noinline)) static void tile(const Part& part, const T* const* v, T* const* c) {
     using R = Register<T>;
     constexpr int registers = high / R::width;
     const T* right[many];
-    for (int s = 0; s < many; ++s) right[s] = v[s < count ? s : 0] + k;
+    for (int s = 0; s < many; ++s) right[s] = v[s] + part.k;
     typename R::Vector sums[many][registers] = {};
-    for (int64_t q = 0; q < steps; ++q, from += high) {
+    const M* from = part.from;
+    for (int64_t q = 0; q < part.steps; ++q, from += high) {
       typename R::Vector left[registers];
 #pragma GCC unroll 8
       for (int r = 0; r < registers; ++r) {
@@ -114,17 +126,16 @@ class Packed {
     }
 #pragma GCC unroll 16
     for (int s = 0; s < many; ++s) {
-      if (s >= count) break;
-      T* const to = c[s] + row;
-      if (used == high) {
+      T* const to = c[s] + part.row;
+      if (part.used == high) {
 #pragma GCC unroll 8
         for (int r = 0; r < registers; ++r) {
-          R::store(add ? R::load(to + r * R::width) + sums[s][r] : sums[s][r], to + r * R::width);
+          R::store(part.add ? R::load(to + r * R::width) + sums[s][r] : sums[s][r], to + r * R::width);
         }
       } else {
         T all[high];
         std::memcpy(all, sums[s], sizeof all);
-        for (int64_t i = 0; i < used; ++i) to[i] = add ? to[i] + all[i] : all[i];
+        for (int64_t i = 0; i < part.used; ++i) to[i] = part.add ? to[i] + all[i] : all[i];
       }
     }
   }
