@@ -115,7 +115,7 @@ def test_bratu_beyond_the_fold_has_no_root(coupled_kernels: Kernels) -> None:
     hat = np.sin(np.pi * np.arange(1, 100) / 100)
     for start in (None, [hat], [4 * hat], [20 * hat], [-30 * hat], [np.full(99, 700.0)]):
         with pytest.raises(
-            KernelError, match=r"bratu: 1 of 1 system did not converge; first at index \[\] \(h = 0.01\): residual"
+            KernelError, match=r"bratu: the system did not converge \(h = 0.01\): residual"
         ):
             kernel.solve(x, initial=start)
     kept = kernel.solve(x, on_failure="keep")
@@ -326,7 +326,7 @@ def test_singular_matrices_are_reported(coupled_kernels: Kernels, which: str) ->
     kernel, A = coupled_kernels["linear"], singular_matrices()[which]
     y = np.ones(len(A))
     for b in (np.random.default_rng(2).standard_normal(len(A)), A @ y, 0 * y):
-        with pytest.raises(KernelError, match="linear: F_y is singular at 1 of 1 system"):
+        with pytest.raises(KernelError, match="linear: F_y is singular:"):
             kernel.solve([A, b])
     assert np.isnan(kernel.solve([A, A @ y], on_failure="nan").outputs[0]).all()
     x = [A, A @ y]
@@ -337,7 +337,7 @@ def test_singular_matrices_are_reported(coupled_kernels: Kernels, which: str) ->
         lambda **options: kernel.second(x, [y], [y], x, **options),
         lambda **options: kernel.curvature(x, [y], x, x, **options),
     ):
-        with pytest.raises(KernelError, match="F_y is singular at 1 of 1 system"):
+        with pytest.raises(KernelError, match="F_y is singular:"):
             call()
         assert not any(a.any() for a in call(on_failure="nan"))
 
@@ -351,7 +351,7 @@ def test_a_field_without_a_fixed_value_is_singular(coupled_kernels: Kernels, une
         y = np.cumsum(rng.standard_normal(n))
         balanced = -kernel.residual([k, np.zeros(n)], [y])[0] * -1
         for f in (rng.standard_normal(n) + 1, balanced, np.zeros(n)):
-            with pytest.raises(KernelError, match="floating: F_y is singular at 1 of 1 system"):
+            with pytest.raises(KernelError, match="floating: F_y is singular:"):
                 kernel.solve([k, f])
         with pytest.raises(KernelError, match="F_y is singular"):
             kernel.adjoint([k, balanced], [y], [y])
