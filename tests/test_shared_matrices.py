@@ -37,7 +37,10 @@ def batch(name: str, count: int, sharing: str = "matrices") -> Fields:
     for i in MATRICES[name] if sharing != "none" else []:
         x[i] = x[i][0] if sharing == "matrices" else x[i][:2, None]
     if sharing == "halves":
-        x = [a if i in MATRICES[name] or a.shape[:1] != (count,) else a.reshape(2, count // 2, -1) for i, a in enumerate(x)]
+        x = [
+            a if i in MATRICES[name] or a.shape[:1] != (count,) else a.reshape(2, count // 2, -1)
+            for i, a in enumerate(x)
+        ]
     return x
 
 
@@ -45,12 +48,12 @@ def system(kernel: CoupledKernel, x: Fields, b: int) -> Fields:
     """One system of a batch."""
     shape = np.broadcast_shapes(*(a.shape[: a.ndim - r] for a, r in zip(x, kernel.ranks, strict=False)))
     at = np.unravel_index(b, shape) if shape else ()
-    return [
-        np.broadcast_to(a, (*shape, *a.shape[a.ndim - r :]))[at] for a, r in zip(x, kernel.ranks, strict=False)
-    ]
+    return [np.broadcast_to(a, (*shape, *a.shape[a.ndim - r :]))[at] for a, r in zip(x, kernel.ranks, strict=False)]
 
 
-def expected(name: str, kernel: CoupledKernel, x: Fields, count: int, g: Fields | None = None) -> tuple[list[Fields], Fields]:
+def expected(
+    name: str, kernel: CoupledKernel, x: Fields, count: int, g: Fields | None = None
+) -> tuple[list[Fields], Fields]:
     """Roots of all systems, and gradients of the shapes of x, by dense linear algebra."""
     problem, outputs = PROBLEMS[name], []
     gradients = [np.zeros_like(a) for a in x]
@@ -81,7 +84,9 @@ def cotangents(outputs: Fields) -> Fields:
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize(("count", "sharing"), [(1, "matrices"), (3, "matrices"), (3, "none"), (6, "halves"), (19, "matrices")])
+@pytest.mark.parametrize(
+    ("count", "sharing"), [(1, "matrices"), (3, "matrices"), (3, "none"), (6, "halves"), (19, "matrices")]
+)
 def test_roots_and_gradients(kernels: Kernels, name: str, count: int, sharing: str) -> None:
     kernel, x = kernels[name], batch(name, count, sharing)
     solved = kernel.solve(x)
@@ -212,7 +217,9 @@ def test_operands_of_any_strides(kernels: Kernels, name: str) -> None:
     for a, b in zip(kernel.solve(strange).outputs, solved.outputs, strict=True):
         close(a, b, 1e-13)
     into = [odd(np.zeros_like(a)) for a in x]
-    kernel.adjoint(strange, [odd(a) for a in solved.outputs[: kernel.k]], [odd(a) if a.ndim > 1 else a for a in g], into=into)
+    kernel.adjoint(
+        strange, [odd(a) for a in solved.outputs[: kernel.k]], [odd(a) if a.ndim > 1 else a for a in g], into=into
+    )
     for a, b in zip(into, gradients, strict=True):
         close(a, b, 1e-12)
     # Matrices that are the same for all, but whose gradients are wanted for each.

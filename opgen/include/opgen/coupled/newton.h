@@ -171,8 +171,9 @@ Found Solver<Op>::solve(const Settings& settings, bool started) {
         ++found.iterations;
         if (ratio.finite()) continue;
       }
-      if (Op::linear || jacobian.is_singular()) return finish(found, Cause::singular);
-      return transient(settings, found, started);
+      const bool singular = Op::linear || jacobian.is_singular();
+      if (!Op::linear) found = transient(settings, found, started);  // no root yet: it may be regular where one is
+      return singular && (Op::linear || found.cause != Cause::none) ? finish(found, Cause::singular) : found;
     }
     if (Op::linear && found.iterations == 0 && jacobian.is_doubtful()) return finish(found, Cause::singular);
     ++found.iterations;
