@@ -564,23 +564,6 @@ def seepage_residual(x: Fields, y: Fields) -> Fields:
     return [-np.diff(along, axis=0) - np.diff(across, axis=1) - f]
 
 
-# One field is held at its sides, and moves another that nothing holds.
-adrift = Implicit(
-    [
-        cross - 4 * u[i, j] + f[i, j],
-        v[i - 1, j] + v[i + 1, j] + v[i, j - 1] + v[i, j + 1] - 4 * v[i, j] + u[i, j],
-    ],
-    unknown=[u, v],
-    inputs=[f],
-    boundary={u: Dirichlet(0), v: Neumann(0)},
-)
-
-
-def adrift_residual(x: Fields, y: Fields) -> Fields:
-    (f,), (u, v) = x, y
-    return [star(around(u, 0, 0, 0, 0)) + f, star(around(v, v[0], v[-1], v[:, 0], v[:, -1])) + u]
-
-
 space = Implicit(
     u[i - 1, j, l] + u[i + 1, j, l] + u[i, j - 1, l] + u[i, j + 1, l] + u[i, j, l - 1] + u[i, j, l + 1]
     - 6 * u[i, j, l]
@@ -736,9 +719,6 @@ PROBLEMS = {
         lambda rng: [positive(rng, 5, 4), positive(rng, 4, 5), normal(rng, 4, 4), normal(rng)],
         seepage_residual,
         zeros((4, 4)),
-    ),
-    "adrift": Problem(
-        adrift, lambda rng: [normal(rng, 4, 3)], adrift_residual, zeros((4, 3), (4, 3)), regular=False
     ),
     "space": Problem(
         space, lambda rng: [normal(rng, 3, 2, 4), positive(rng), scalar(0.25)], space_residual, zeros((3, 2, 4))

@@ -357,20 +357,6 @@ def test_a_field_without_a_fixed_value_is_singular(coupled_kernels: Kernels, une
         assert not kernel.isolated([k, balanced], [y], on_failure="keep")
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (12, 9), (70, 50)])
-def test_a_plane_without_a_fixed_value_is_singular(coupled_kernels: Kernels, shape: tuple[int, int]) -> None:
-    """One of two fields, which the other's values move."""
-    kernel = coupled_kernels["adrift"]
-    f = np.random.default_rng(9).standard_normal(shape)
-    for load in (f, 0 * f):
-        with pytest.raises(KernelError, match="adrift: F_y is singular"):
-            kernel.solve([load])
-    y = [0 * f, 0 * f + 3]
-    assert not kernel.isolated([0 * f], y, on_failure="keep")
-    with pytest.raises(KernelError, match="adrift: F_y is singular"):
-        kernel.adjoint([0 * f], y, y)
-
-
 @pytest.mark.parametrize("contrast", [0, 3, 6])
 @pytest.mark.parametrize("shape", [(12, 9), (60, 45)])
 def test_seepage_through_rock_and_clay(coupled_kernels: Kernels, contrast: float, shape: tuple[int, int]) -> None:

@@ -230,6 +230,33 @@ def test_operands_of_any_strides(kernels: Kernels, name: str) -> None:
         close(a if a.shape == b.shape else a.sum(0), b, 1e-12)
 
 
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_gradients_that_are_not_wanted(kernels: Kernels, name: str) -> None:
+    kernel, x = kernels[name], batch(name, 3)
+    y = kernel.solve(x).outputs
+    g = cotangents(y)
+    everything = kernel.adjoint(x, y, g)
+    for i, expected in enumerate(everything):
+        alone = kernel.adjoint(x, y, g, wanted=lambda operand, only=i: operand == only)
+        np.testing.assert_array_equal(alone[i], expected)
+
+
+def test_numbers_beyond_single_precision(kernels: Kernels) -> None:
+    """Products in single precision know nothing of these; the result is right all the same."""
+    kernel, rng = kernels["cubic"], np.random.default_rng(12)
+    W = 0.3 * rng.standard_normal((N, N)) / np.sqrt(N)
+    for size in (1e-60, 1e60):
+        z = size * rng.uniform(0.5, 1, (3, N))
+        b = z - z @ W.T + z**3
+        solved = kernel.solve([W, b], initial=[z * 1.01], max_iterations=100)
+        assert solved.converged.all()
+        np.testing.assert_allclose(solved.outputs[0], z, rtol=1e-9)
+        g = rng.standard_normal(z.shape)
+        found = kernel.adjoint([W, b], [z], [g])[1]
+        for own, c, u in zip(z, g, found, strict=True):
+            close(u, np.linalg.solve((np.eye(N) - W + np.diag(3 * own**2)).T, c), 1e-10)
+
+
 def test_second_derivatives_agree(kernels: Kernels) -> None:
     """The derivative of the gradient along v is what second() gives."""
     kernel, x = kernels["layer"], batch("layer", 3)

@@ -28,6 +28,7 @@ struct Worker {
 
   Worker(std::vector<int64_t> sizes, int threads) : root(std::move(sizes), threads), u(root.length()), p(root.length()) {}
   System<Op>& held() { return root.system(); }
+  int64_t weight() const { return root.solver.weight(); }
 
   Fields<Op>& fields(int number) {
     if (!made[number]) {

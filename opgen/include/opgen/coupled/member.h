@@ -34,17 +34,13 @@ class Member {
 
   // Where the sum of a product, or the unknown that one multiplies, begins among those of all.
   template <class N>
-  static int64_t place_of_sum(const int64_t* sizes) {
+  int64_t sum_at() const {
     int64_t before = 0;
     Op::Nests::each([&](auto nest) {
       using Other = decltype(nest);
-      if (moves<Other>() && Other::number < N::number) before += count(Op::arrays[Other::target].core, sizes);
+      if (moves<Other>() && Other::number < N::number) before += count(Op::arrays[Other::target].core, system.sizes());
     });
     return before;
-  }
-  template <class N>
-  int64_t sum_at() const {
-    return place_of_sum<N>(system.sizes());
   }
   template <class N>
   int64_t vector_at() const {

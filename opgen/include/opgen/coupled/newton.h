@@ -51,6 +51,8 @@ struct Solver {
 
   System<Op>& held() { return system; }
   size_t length() const { return static_cast<size_t>(system.unknowns()); }
+  // About how much it holds: all that goes with an unknown, or a row of a matrix for each.
+  int64_t weight() const { return system.unknowns() * (Op::method == Method::dense && !Op::explicit_ ? system.unknowns() : 1); }
 
   // F, the slopes, and how large F is, at a vector of unknowns.
   Ratio linearise(const std::vector<double>& at) {

@@ -1,9 +1,9 @@
 // The adjoints of systems that share their matrices, F_y^T u = g, by GMRES, and gradients of the matrices as products.
 //
 // Corrections are computed in single precision, what remains of g in double, until nothing does. A matrix of which no inverse
-// is computed does not tell that it is singular: g may happen to lie where it is regular. So a second vector without any pattern is solved
-// for, to a tenth of the part of it that any one direction has on average; a system in which that fails, or the solution of
-// which grows much, is left to be factored.
+// is computed does not tell that it is singular: g may happen to lie where it is regular. So a vector of signs is solved for as
+// well, until less remains than it has of any one direction on average. A system in which that fails, or whose solution grows
+// much, is left to be factored.
 #ifndef OPGEN_COUPLED_SHARED_ADJOINT_H
 #define OPGEN_COUPLED_SHARED_ADJOINT_H
 
@@ -188,7 +188,8 @@ void adjoint_shared(const Batch& batch, const opgen_array* inputs, const opgen_a
       if (c.good) ledger.settle(c.number, {Cause::none, 0, c.krylov, c.krylov});
     }
   };
-  for_strips<Op>(batch, inputs, true, options.threads, body, [&](Group<Op>& group) { group.outer->finish(group.systems, results, options.threads); });
+  for_strips<Op>(batch, inputs, true, options.threads, body,
+                 [&](Group<Op>& group) { group.outer->finish(group.systems, results, options.threads); });
 }
 
 }  // namespace opgen::coupled

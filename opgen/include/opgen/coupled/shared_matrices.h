@@ -19,6 +19,17 @@ constexpr bool moves() {
   return is_product<N>() && N::active_formula;
 }
 
+// Whether an input is a matrix that vectors are multiplied with.
+template <class Op>
+constexpr bool is_matrix(int input) {
+  bool found = false;
+  Op::Nests::each([&](auto nest) {
+    using N = decltype(nest);
+    if constexpr (is_product<N>()) found = found || N::read[N::product.matrix].array == input;
+  });
+  return found;
+}
+
 // Whether an operator's equations see the unknowns entry by entry, and through products with matrices alone.
 template <class Op>
 constexpr bool shareable() {
@@ -40,25 +51,10 @@ constexpr bool shareable() {
       }
     }
     for (int r = 0; r < N::reads; ++r) {  // a matrix is only multiplied with
-      if (r == N::product.matrix) continue;
-      Op::Nests::each([&](auto other) {
-        using Other = decltype(other);
-        if (is_product<Other>()) fits = fits && Other::read[Other::product.matrix < 0 ? 0 : Other::product.matrix].array != N::read[r].array;
-      });
+      fits = fits && (r == N::product.matrix || !is_matrix<Op>(N::read[r].array));
     }
   });
   return fits && products;
-}
-
-// Whether an input is a matrix that vectors are multiplied with.
-template <class Op>
-constexpr bool is_matrix(int input) {
-  bool found = false;
-  Op::Nests::each([&](auto nest) {
-    using N = decltype(nest);
-    if (is_product<N>()) found = found || N::read[N::product.matrix < 0 ? 0 : N::product.matrix].array == input;
-  });
-  return found;
 }
 
 // The matrices of a group, laid out for products: as they are, and in single precision.
@@ -75,7 +71,7 @@ class SharedMatrices {
   }
   const SharedMatrices& held() const { return *this; }
   int threads() const { return threads_; }
-  int64_t unknowns() const { return entries_; }
+  int64_t weight() const { return entries_; }
 
   template <class N>
   int64_t rows() const {
@@ -97,7 +93,7 @@ class SharedMatrices {
           const int64_t down = stride[N::product.transposed ? 1 : 0], right = stride[N::product.transposed ? 0 : 1];
           own.rough.pack(rows<N>(), columns<N>(), data, down, right, threads_);
           if (!single_) own.full.pack(rows<N>(), columns<N>(), data, down, right, threads_);
-          if (!backwards) return;
+          if (!backwards) return single_ ? own.rough.row_norms(own.norms) : own.full.row_norms(own.norms);
           own.rough_transposed.pack(columns<N>(), rows<N>(), data, right, down, threads_);
           if (!single_) own.full_transposed.pack(columns<N>(), rows<N>(), data, right, down, threads_);
         });
@@ -119,16 +115,17 @@ class SharedMatrices {
     if (sizeof(T) == sizeof(double) && !single_) return own.full_transposed.multiply(count, v, c, true);
     own.rough_transposed.multiply(count, v, c, true);
   }
-  // c = |M| v
+  // The norms of the rows of M: a sum over a row is at most that times the norm of v.
   template <class N>
-  void multiply_moduli(int64_t count, const float* const* v, float* const* c) const {
-    layouts_[N::number].rough.template multiply<float, true>(count, v, c, false);
+  const double* norms() const {
+    return layouts_[N::number].norms.data();
   }
 
  private:
   struct Layouts {
     linear::Packed<float> rough, rough_transposed;
     linear::Packed<double> full, full_transposed;
+    std::vector<double> norms;
   };
 
   int threads_;

@@ -84,7 +84,7 @@ class StripNewton {
     if (m.norm == 0) return c.drift == 0;
     if (c.drift > tol_) return false;
     const double next = c.moved * (m.norm / c.before);  // how far, were the next step as much smaller as F is
-    if (m.ratio.point <= tol_ && (c.moved <= 1e-7 || next <= settled_)) return true;
+    if (m.ratio.point <= tol_ && (c.moved <= std::fmax(1e-7, tol_) || next <= settled_)) return true;
     return rounded(m.ratio, c.moved) && m.norm >= 0.1 * c.before;
   }
   // Whether what is left may be rounding.
@@ -94,9 +94,10 @@ class StripNewton {
   bool advance(std::vector<Course>& courses) {
     std::vector<typename Strip<Op>::Task> tasks;
     for (Course& c : courses) {
-      c.going = c.going && c.found.iterations < max_iterations_ && std::isfinite(c.member->norm);
-      if (!c.going) continue;
       M& m = *c.member;
+      const int64_t patience = std::max<int64_t>(3 * KrylovSpace::most, m.system.unknowns());
+      c.going = c.going && c.found.iterations < max_iterations_ && c.found.krylov < patience && std::isfinite(m.norm);
+      if (!c.going) continue;
       m.round_slopes();
       m.space.start(m.F.data(), m.norm);
       tasks.push_back({&m, &m.space, forcing(c)});
@@ -167,7 +168,7 @@ class StripNewton {
   }
 
   static constexpr double half = 0x1p-25;  // of what single precision rounds to
-  static constexpr double lost = 1e-6;  // of the sums of a step, relative to it
+  static constexpr double lost = 1e-6;     // of the sums of a step, relative to it
 
   const Group<Op>& group_;
   Strip<Op>& strip_;

@@ -14,6 +14,7 @@ class Strip {
 
   Strip(std::vector<int64_t> sizes, int) : sizes_(std::move(sizes)) {}
   const System<Op>& held() { return at(0).system; }
+  int64_t weight() { return held().unknowns() * most * KrylovSpace::most; }
   M& at(size_t number) {
     while (members_.size() <= number) members_.push_back(std::make_unique<M>(sizes_));
     return *members_[number];
@@ -33,19 +34,23 @@ class Strip {
         rounded(
             members, matrices.template columns<N>(), vector, matrices.template rows<N>(), sum,
             [&](const Pointers<float>& p) { matrices.template multiply<N, float>(p.count(), p.v.data(), p.c.data()); },
-            [](float& to, double from) { to = static_cast<float>(from); }, [](double& to, float from) { to = from; });
+            [](double& to, float from) { to = from; });
       }
     });
   }
-  // How large the terms of these sums are.
+  // How large the terms of these sums are, by Cauchy and Schwarz.
   void measure(const SharedMatrices<Op>& matrices, const std::vector<M*>& members, bool moving) {
     each_product(moving, [&](auto nest) {
       using N = decltype(nest);
-      rounded(
-          members, matrices.template columns<N>(), [](M* m) { return m->system.value.view[N::read[N::product.vector].array].data; },
-          matrices.template rows<N>(), [](M* m) { return m->system.size.view[N::target].data; },
-          [&](const Pointers<float>& p) { matrices.template multiply_moduli<N>(p.count(), p.v.data(), p.c.data()); },
-          [](float& to, double from) { to = std::fabs(static_cast<float>(from)); }, [](double& to, float from) { to = from; });
+      const double* const norms = matrices.template norms<N>();
+      for (M* m : members) {
+        const double size = linear::norm(m->system.value.view[N::read[N::product.vector].array].data, matrices.template columns<N>(), 1);
+        double* const to = m->system.size.view[N::target].data;
+        for (int64_t i = 0; i < matrices.template rows<N>(); ++i) {
+          const double own = norms[i] * size;
+          to[i] = own + (own - own);  // of what overflows nothing is known
+        }
+      }
     });
   }
 
@@ -64,7 +69,7 @@ class Strip {
         rounded(
             members, matrices.template rows<N>(), sum, matrices.template columns<N>(), vector,
             [&](const Pointers<float>& p) { matrices.template add_transposed<N, float>(p.count(), p.v.data(), p.c.data()); },
-            [](float& to, double from) { to = static_cast<float>(from); }, [](double& to, float from) { to += from; });
+            [](double& to, float from) { to += from; });
       }
     });
   }
@@ -136,21 +141,21 @@ class Strip {
   }
 
   // A product in single precision of what members hold in double.
-  template <class From, class To, class Product, class Round, class Widen>
-  void rounded(const std::vector<M*>& members, int64_t length, From&& from, int64_t made, To&& to, Product&& product, Round&& round, Widen&& widen) {
+  template <class From, class To, class Product, class Take>
+  void rounded(const std::vector<M*>& members, int64_t length, From&& from, int64_t made, To&& to, Product&& product, Take&& take) {
     buffer_.assign(static_cast<size_t>(length + made) * members.size(), 0.0f);
     Pointers<float> p;
     float* free = buffer_.data();
     for (M* m : members) {
       const double* const source = from(m);
-      for (int64_t i = 0; i < length; ++i) round(free[i], source[i]);
+      for (int64_t i = 0; i < length; ++i) free[i] = static_cast<float>(source[i]);
       p.v.push_back(free), p.c.push_back(free + length);
       free += length + made;
     }
     product(p);
     for (size_t s = 0; s < members.size(); ++s) {
       double* const target = to(members[s]);
-      for (int64_t i = 0; i < made; ++i) widen(target[i], p.c[s][i]);
+      for (int64_t i = 0; i < made; ++i) take(target[i], p.c[s][i]);
     }
   }
 

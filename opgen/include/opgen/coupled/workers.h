@@ -32,13 +32,13 @@ class Bench {
     return std::make_unique<Worker>(std::vector<int64_t>(sizes, sizes + dimensions), threads);
   }
   static void put(std::unique_ptr<Worker> worker) {
-    if (worker->held().unknowns() > largest) return;
+    if (worker->weight() > heaviest) return;
     const std::lock_guard<std::mutex> lock(mutex());
     if (shelf().size() < most) shelf().push_back(std::move(worker));
   }
 
  private:
-  static constexpr int64_t largest = int64_t{1} << 22;  // unknowns of a worker that is kept
+  static constexpr int64_t heaviest = int64_t{1} << 22;  // of a worker that is kept
   static constexpr size_t most = 16;
   // Never destroyed: a thread may still solve when the process ends.
   static std::mutex& mutex() {

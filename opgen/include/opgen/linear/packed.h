@@ -12,6 +12,7 @@
 #include <opgen/parallel.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace opgen::linear {
 
@@ -47,8 +48,8 @@ class Packed {
     });
   }
 
-  // c = A v, or c += A v, for `count` vectors v and as many c. With `absolute`, |A| takes the place of A.
-  template <class T, bool absolute = false>
+  // c = A v, or c += A v, for `count` vectors v and as many c.
+  template <class T>
   void multiply(int64_t count, const T* const* v, T* const* c, bool add) const {
     for (int64_t p = 0; p * high < rows_; ++p) {
       const int64_t used = std::min<int64_t>(high, rows_ - p * high);
@@ -56,9 +57,22 @@ class Packed {
       do {
         const int64_t steps = std::min(depth, columns_ - k);
         const M* const from = panel(p) + k * high;
-        tiles<T, vectors<T>(), absolute>({from, steps, k, p * high, used, add || k > 0}, count, v, c);
+        tiles<T, vectors<T>()>({from, steps, k, p * high, used, add || k > 0}, count, v, c);
         k += depth;
       } while (k < columns_);
+    }
+  }
+
+  // The Euclidean norms of the rows.
+  void row_norms(std::vector<double>& to) const {
+    to.assign(static_cast<size_t>((rows_ + high - 1) / high * high), 0.0);
+    for (int64_t p = 0; p * high < rows_; ++p) {
+      double* const own = to.data() + p * high;
+      const M* from = panel(p);
+      for (int64_t k = 0; k < columns_; ++k, from += high) {
+        for (int i = 0; i < high; ++i) own[i] += static_cast<double>(from[i]) * static_cast<double>(from[i]);
+      }
+      for (int i = 0; i < high; ++i) own[i] = std::sqrt(own[i]);
     }
   }
 
@@ -83,7 +97,10 @@ class Packed {
         typename Narrow::Vector square[n];
         for (int r = 0; r < n; ++r) square[r] = Narrow::load(from + (i + r) * down + k);
         transpose<S, n>(square);
-        for (int r = 0; r < n; ++r) Register<M, n>::store(__builtin_convertvector(square[r], typename Register<M, n>::Vector), to + (k + r) * high + i);
+        for (int r = 0; r < n; ++r) {
+          using Own = Register<M, n>;
+          Own::store(__builtin_convertvector(square[r], typename Own::Vector), to + (k + r) * high + i);
+        }
       }
     }
   }
@@ -95,15 +112,15 @@ class Packed {
     bool add;
   };
   // As many tiles of `many` vectors as there are, then narrower ones.
-  template <class T, int many, bool absolute>
+  template <class T, int many>
   static void tiles(const Part& part, int64_t count, const T* const* v, T* const* c) {
-    for (; count >= many; count -= many, v += many, c += many) tile<T, many, absolute>(part, v, c);
+    for (; count >= many; count -= many, v += many, c += many) tile<T, many>(part, v, c);
     if constexpr (many > 1) {
-      if (count > 0) tiles<T, many / 2, absolute>(part, count, v, c);
+      if (count > 0) tiles<T, many / 2>(part, count, v, c);
     }
   }
 
-  template <class T, int many, bool absolute>
+  template <class T, int many>
   __attribute__((noinline)) static void tile(const Part& part, const T* const* v, T* const* c) {
     using R = Register<T>;
     constexpr int registers = high / R::width;
@@ -116,7 +133,6 @@ class Packed {
 #pragma GCC unroll 8
       for (int r = 0; r < registers; ++r) {
         left[r] = __builtin_convertvector(Register<M, R::width>::load(from + r * R::width), typename R::Vector);
-        if (absolute) left[r] = left[r] < T(0) ? -left[r] : left[r];
       }
 #pragma GCC unroll 16
       for (int s = 0; s < many; ++s) {
