@@ -28,7 +28,7 @@ class StripAdjoint {
   };
 
   StripAdjoint(const Group<Op>& group, Strip<Op>& strip, bool single)
-      : group_(group), strip_(strip), tol_(single ? 0x1p-22 : 4e-15), enough_(single ? 1e-6 : 1e-11) {}
+      : group_(group), strip_(strip), tol_(single ? 0x1p-20 : 4e-15), enough_(single ? 4e-6 : 1e-11) {}
 
   // Marks as good what it has solved.
   void solve(std::vector<Course>& courses) {
