@@ -23,7 +23,7 @@ i, j, l = sp.symbols("i j l", cls=sp.Idx)  # noqa: E741  # the third index of a 
 n, m = sp.symbols("n m", integer=True)
 u, v, f, g, k, lam, t, z, b, w = map(sp.IndexedBase, "u v f g k lam t z b w".split())
 A, B, C, U, V, W, X, H, P, Q, mu, u0, v0 = map(sp.IndexedBase, "A B C U V W X H P Q mu u0 v0".split())
-west, east, south, north = map(sp.IndexedBase, "west east south north".split())
+kx, ky, west, east, south, north = map(sp.IndexedBase, "kx ky west east south north".split())
 a, c, d, h, p, q, r, s, dt, M = sp.symbols("a c d h p q r s dt M", real=True)
 
 
@@ -546,6 +546,24 @@ def waves_residual(x: Fields, y: Fields) -> Fields:
     ]
 
 
+# Coefficients on the faces, for which tensors are longer along one axis each.
+seepage = Implicit(
+    kx[i, j] * (u[i, j] - u[i - 1, j]) - kx[i + 1, j] * (u[i + 1, j] - u[i, j])
+    + ky[i, j] * (u[i, j] - u[i, j - 1]) - ky[i, j + 1] * (u[i, j + 1] - u[i, j])
+    - f[i, j],
+    unknown=u,
+    inputs=[kx, ky, f, s],
+    boundary={u: {"left": Dirichlet(s), "right": Neumann(0), j: Neumann(0)}},
+)  # fmt: skip
+
+
+def seepage_residual(x: Fields, y: Fields) -> Fields:
+    (kx, ky, f, s), (u,) = x, y
+    along = kx * np.diff(np.concatenate([0 * u[:1] + s, u, u[-1:]]), axis=0)
+    across = ky * np.diff(np.concatenate([u[:, :1], u, u[:, -1:]], axis=1), axis=1)
+    return [-np.diff(along, axis=0) - np.diff(across, axis=1) - f]
+
+
 space = Implicit(
     u[i - 1, j, l] + u[i + 1, j, l] + u[i, j - 1, l] + u[i, j + 1, l] + u[i, j, l - 1] + u[i, j, l + 1]
     - 6 * u[i, j, l]
@@ -695,6 +713,12 @@ PROBLEMS = {
     ),
     "waves": Problem(
         waves, lambda rng: [normal(rng, 4, 3), scalar(0.1)], waves_residual, zeros((4, 3), (4, 3))
+    ),
+    "seepage": Problem(
+        seepage,
+        lambda rng: [positive(rng, 5, 4), positive(rng, 4, 5), normal(rng, 4, 4), normal(rng)],
+        seepage_residual,
+        zeros((4, 4)),
     ),
     "space": Problem(
         space, lambda rng: [normal(rng, 3, 2, 4), positive(rng), scalar(0.25)], space_residual, zeros((3, 2, 4))

@@ -114,9 +114,7 @@ def test_bratu_beyond_the_fold_has_no_root(coupled_kernels: Kernels) -> None:
     x = [np.full(99, 3.6), array(0.01)]
     hat = np.sin(np.pi * np.arange(1, 100) / 100)
     for start in (None, [hat], [4 * hat], [20 * hat], [-30 * hat], [np.full(99, 700.0)]):
-        with pytest.raises(
-            KernelError, match=r"bratu: 1 of 1 system did not converge; first at index \[\] \(h = 0.01\): residual"
-        ):
+        with pytest.raises(KernelError, match=r"bratu: the system did not converge \(h = 0.01\): residual"):
             kernel.solve(x, initial=start)
     kept = kernel.solve(x, on_failure="keep")
     assert not kept.converged
@@ -149,7 +147,7 @@ def test_a_plane_with_arrays_on_its_sides(coupled_kernels: Kernels) -> None:
         )
         return float(np.abs(found - u[1:-1, 1:-1]).max())
 
-    assert orders(error, [5, 10, 20])[-1] == pytest.approx(2, abs=0.15)
+    assert orders(error, [10, 20, 40, 80])[-1] == pytest.approx(2, abs=0.05)
 
 
 def test_corners_are_what_their_formula_says(coupled_kernels: Kernels) -> None:
@@ -161,6 +159,7 @@ def test_corners_are_what_their_formula_says(coupled_kernels: Kernels) -> None:
         return float(np.abs(found - np.exp(1.5 * x)[:, None] * np.sin(1.5 * x)).max())
 
     assert orders(error, [5, 10])[0] == pytest.approx(6, abs=0.3)
+    assert error(60) < 1e-9
 
 
 def test_slopes_at_faces_and_nodes(coupled_kernels: Kernels) -> None:
@@ -219,7 +218,7 @@ def test_a_cylinder_with_slopes_along_its_rims(coupled_kernels: Kernels) -> None
         found = solve(coupled_kernels["plane"], f, -wave, 3 * top**2 + 1, 2, h)
         return float(np.abs(found - u).max())
 
-    assert orders(error, [5, 10, 20])[-1] == pytest.approx(2, abs=0.15)
+    assert orders(error, [10, 20, 40, 80])[-1] == pytest.approx(2, abs=0.05)
 
 
 def test_a_field_with_a_given_mean(coupled_kernels: Kernels) -> None:
@@ -326,7 +325,7 @@ def test_singular_matrices_are_reported(coupled_kernels: Kernels, which: str) ->
     kernel, A = coupled_kernels["linear"], singular_matrices()[which]
     y = np.ones(len(A))
     for b in (np.random.default_rng(2).standard_normal(len(A)), A @ y, 0 * y):
-        with pytest.raises(KernelError, match="linear: F_y is singular at 1 of 1 system"):
+        with pytest.raises(KernelError, match="linear: F_y is singular:"):
             kernel.solve([A, b])
     assert np.isnan(kernel.solve([A, A @ y], on_failure="nan").outputs[0]).all()
     x = [A, A @ y]
@@ -337,7 +336,7 @@ def test_singular_matrices_are_reported(coupled_kernels: Kernels, which: str) ->
         lambda **options: kernel.second(x, [y], [y], x, **options),
         lambda **options: kernel.curvature(x, [y], x, x, **options),
     ):
-        with pytest.raises(KernelError, match="F_y is singular at 1 of 1 system"):
+        with pytest.raises(KernelError, match="F_y is singular:"):
             call()
         assert not any(a.any() for a in call(on_failure="nan"))
 
@@ -351,11 +350,30 @@ def test_a_field_without_a_fixed_value_is_singular(coupled_kernels: Kernels, une
         y = np.cumsum(rng.standard_normal(n))
         balanced = -kernel.residual([k, np.zeros(n)], [y])[0] * -1
         for f in (rng.standard_normal(n) + 1, balanced, np.zeros(n)):
-            with pytest.raises(KernelError, match="floating: F_y is singular at 1 of 1 system"):
+            with pytest.raises(KernelError, match="floating: F_y is singular:"):
                 kernel.solve([k, f])
         with pytest.raises(KernelError, match="F_y is singular"):
             kernel.adjoint([k, balanced], [y], [y])
         assert not kernel.isolated([k, balanced], [y], on_failure="keep")
+
+
+@pytest.mark.parametrize("contrast", [0, 3, 6])
+@pytest.mark.parametrize("shape", [(12, 9), (60, 45)])
+def test_seepage_through_rock_and_clay(coupled_kernels: Kernels, contrast: float, shape: tuple[int, int]) -> None:
+    """Coefficients over many decades; every flow of a column balances what enters beyond it."""
+    kernel, rng = coupled_kernels["seepage"], np.random.default_rng(10)
+    n, m = shape
+    kx, ky = 10 ** rng.uniform(-contrast, 0, (n + 1, m)), 10 ** rng.uniform(-contrast, 0, (n, m + 1))
+    f = rng.uniform(0, 1, shape)
+    x = [kx, ky, f, array(1)]
+    solved = kernel.solve(x)
+    u = solved.outputs[0]
+    flow = (kx * np.diff(np.concatenate([np.ones((1, m)), u, u[-1:]]), axis=0)).sum(axis=1)
+    np.testing.assert_allclose(flow[:-1], np.cumsum(f.sum(axis=1)[::-1])[::-1], rtol=1e-10)
+    g, v = [rng.standard_normal(shape)], [rng.standard_normal(a.shape) * np.abs(a) for a in x]
+    forward = np.vdot(g[0], kernel.tangent(x, [u], v)[0])
+    terms = [np.vdot(a, b) for a, b in zip(kernel.adjoint(x, [u], g), v, strict=True)]
+    assert forward == pytest.approx(sum(terms), abs=1e-8 * np.abs(terms).sum())
 
 
 def test_sylvester_s_equation_with_a_common_eigenvalue(coupled_kernels: Kernels) -> None:
@@ -379,15 +397,16 @@ def test_a_solution_that_fades_to_nothing(coupled_kernels: Kernels) -> None:
     decay = (1.2 - np.sqrt(1.2**2 - 4 * 0.01)) / 0.2
     np.testing.assert_allclose(found[201:380] / found[200:379], decay, rtol=1e-8)
     kernel = coupled_kernels["plane"]
-    f = np.zeros((16, 16))
-    f[3, 3] = 1e8
-    x = [f, np.zeros(16), array(0), array(1e6), array(1 / 16)]
-    y = [solve(kernel, *x)]
-    assert kernel.isolated(x, y)
-    single = [a.astype(np.float32) for a in x]
-    solved = kernel.solve(single)
-    assert solved.converged
-    assert kernel.adjoint(single, solved.outputs, [np.ones_like(solved.outputs[0])])[0].all()
+    for size in (16, 80):
+        f = np.zeros((size, size))
+        f[3, 3] = 1e8
+        x = [f, np.zeros(size), array(0), array(4e3 * size**2), array(1 / size)]
+        y = [solve(kernel, *x)]
+        assert kernel.isolated(x, y)
+        single = [a.astype(np.float32) for a in x]
+        solved = kernel.solve(single)
+        assert solved.converged
+        assert kernel.adjoint(single, solved.outputs, [np.ones_like(solved.outputs[0])])[0].all()
 
 
 def test_the_zero_solution_is_found_from_anywhere(coupled_kernels: Kernels) -> None:
@@ -419,6 +438,18 @@ def test_a_field_that_is_zero_at_the_root(coupled_kernels: Kernels) -> None:
     assert solved.iterations <= 10
     np.testing.assert_array_equal(solved.outputs[1], 0)
     assert kernel.isolated(x, solved.outputs)
+
+
+@pytest.mark.parametrize("size", [6, 40])
+def test_a_start_where_the_jacobian_is_singular(coupled_kernels: Kernels, size: int) -> None:
+    """At zero only differences count; at the root the cube holds the field."""
+    x, y = np.arange(size) / size, (np.arange(size) + 0.5) / size
+    u = np.cos(2 * np.pi * x)[:, None] * np.cos(np.pi * y) + 1.5
+    kernel = coupled_kernels["plane"]
+    given = [np.zeros((size, size)), np.zeros(size), array(0), array(0), array(1 / size)]
+    given[0] = -kernel.residual(given, [u])[0]
+    np.testing.assert_allclose(solve(kernel, *given), u, rtol=1e-9)
+    np.testing.assert_allclose(solve(kernel, *given, initial=[np.zeros((size, size))]), u, rtol=1e-9)
 
 
 def test_tolerance_and_iterations_are_obeyed(coupled_kernels: Kernels) -> None:
@@ -470,8 +501,95 @@ def test_the_first_failure_is_named_by_its_index(coupled_kernels: Kernels) -> No
         kernel.solve([u0, r])
 
 
+@pytest.mark.parametrize("name", ["layer", "nested", "linear", "chandrasekhar", "integral", "mass", "kirchhoff"])
+@pytest.mark.parametrize("count", [3, 19])
+def test_dense_systems_side_by_side(coupled_kernels: Kernels, name: str, count: int) -> None:
+    """Many systems of some size that share their matrices give what each gives alone."""
+    kernel, rng = coupled_kernels[name], np.random.default_rng(11)
+    n, m = 40, 24
+    x: list[np.ndarray] = {
+        "layer": lambda: [
+            rng.standard_normal((count, m)),
+            rng.standard_normal((n, n)) / 8,
+            rng.standard_normal((n, m)),
+            rng.standard_normal((count, n)),
+        ],
+        "nested": lambda: [
+            rng.standard_normal((n, m)) / 8,
+            rng.standard_normal((m, n)) / 8,
+            rng.standard_normal((count, n)),
+        ],
+        "linear": lambda: [rng.standard_normal((n, n)), rng.standard_normal((count, n))],
+        "chandrasekhar": lambda: [rng.uniform(0.2, 0.95, count), rng.uniform(0, 1, n), rng.uniform(0, 2 / n, n)],
+        "integral": lambda: [rng.uniform(0.9, 1.1, (count, n))],
+        "mass": lambda: [rng.standard_normal((count, n)), array(1), array(1 / n), rng.uniform(0.5, 2, count)],
+        "kirchhoff": lambda: [rng.standard_normal((count, n)) / n, rng.uniform(0.5, 2, count), array(1)],
+    }[name]()
+    whole = kernel.solve(x)
+    assert whole.converged.all()
+    y, ranks = whole.outputs[: kernel.k], kernel.ranks
+    g, c = [rng.standard_normal(a.shape) for a in whole.outputs], [rng.standard_normal(a.shape) for a in y]
+    v, w = ([rng.standard_normal(a.shape) for a in x] for _ in range(2))
+
+    def results(x: Any, y: Any, v: Any, w: Any, g: Any, c: Any, **options: Any) -> tuple[Any, Any]:
+        forward = [
+            *kernel.solve(x, **options).outputs,
+            *kernel.residual(x, y, **options),
+            *kernel.tangent(x, y, v, **options),
+            *kernel.curvature(x, y, v, w, **options),
+            *kernel.residual_tangent(x, y, [*v, *c], **options),
+        ]
+        backward = kernel.adjoint(x, y, g, **options), kernel.second(x, y, g, v, **options)
+        return forward, (*backward, kernel.residual_pullback(x, y, c, **options))
+
+    def pick(arrays: Any, first: int, b: int) -> list[np.ndarray]:
+        own = ranks[first : first + len(arrays)]
+        return [a[b] if a.ndim > rank else a for a, rank in zip(arrays, own, strict=True)]
+
+    forward, backward = results(x, y, v, w, g, c)
+    n_inputs = kernel.n
+    sums: Any = None
+    for b in range(count):
+        part = pick(x, 0, b), pick(y, n_inputs, b), pick(v, 0, b), pick(w, 0, b)
+        alone, gradients = results(*part, pick(g, n_inputs, b), pick(c, n_inputs, b))
+        for one, everyone in zip(alone, forward, strict=True):
+            np.testing.assert_allclose(everyone[b], one, rtol=0, atol=1e-10 * max(1e-3, np.abs(one).max()))
+        if sums is None:
+            sums = [[np.zeros_like(a) for a in group] for group in backward]
+        for total, own in zip(sums, gradients, strict=True):
+            for a, single in zip(total, own, strict=True):
+                if a.ndim > np.ndim(single):
+                    a[b] = single
+                else:
+                    a += single
+    for total, together in zip(sums, backward, strict=True):
+        for a, found in zip(total, together, strict=True):
+            np.testing.assert_allclose(found, a, rtol=0, atol=1e-9 * max(1e-3, np.abs(a).max()))
+    for threads in (2, 3):
+        again_forward, again_backward = results(x, y, v, w, g, c, threads=threads)
+        for one, other in zip(forward, again_forward, strict=True):
+            np.testing.assert_array_equal(one, other)
+        for group, again in zip(backward, again_backward, strict=True):
+            for one, other in zip(group, again, strict=True):
+                np.testing.assert_array_equal(one, other)
+    # One system that fails leaves the others bitwise as they were.
+    spoilt = [i for i in range(n_inputs) if x[i].ndim > ranks[i]][-1]
+    bad = [a.copy() for a in x]
+    bad[spoilt][1] = np.nan
+    solved = kernel.solve(bad, on_failure="nan")
+    assert solved.converged.tolist() == [b != 1 for b in range(count)]
+    for found, expected in zip(solved.outputs, whole.outputs, strict=True):
+        np.testing.assert_array_equal(np.delete(found, 1, axis=0), np.delete(expected, 1, axis=0))
+        assert np.isnan(found[1]).all()
+    single = kernel.solve([a.astype(np.float32) for a in x])
+    assert single.converged.all()
+    for found, expected in zip(single.outputs, whole.outputs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(
-    ("name", "shape"), [("bratu", (60_000,)), ("brusselator", (20_000,)), ("ring", (20_000,)), ("layer", (160,))]
+    ("name", "shape"),
+    [("bratu", (60_000,)), ("brusselator", (20_000,)), ("ring", (20_000,)), ("layer", (160,)), ("plane", (150, 120))],
 )
 def test_one_large_system_is_the_same_on_any_number_of_threads(coupled_kernels: Kernels, name: str, shape: Any) -> None:
     kernel, rng = coupled_kernels[name], np.random.default_rng(7)
@@ -486,6 +604,7 @@ def test_one_large_system_is_the_same_on_any_number_of_threads(coupled_kernels: 
             rng.standard_normal((n, 90)),
             np.zeros(n),
         ],
+        "plane": lambda: [rng.standard_normal(shape), rng.standard_normal(n), array(1), array(1), array(1 / n)],
     }[name]()
     y = kernel.solve(x, threads=1).outputs
     g, v = [rng.standard_normal(a.shape) for a in y], [rng.standard_normal(a.shape) for a in x]

@@ -128,7 +128,7 @@ def test_bratu_ends_at_the_fold(build: Build, name: str, shape: tuple[int, ...],
     op = make(build, name)
     lam = np.ones(shape)
     assert op.solve(0.998 * critical * lam, 0.01).converged
-    with pytest.raises(ArithmeticError, match=rf"{name}: 1 of 1 system did not converge"):
+    with pytest.raises(ArithmeticError, match=rf"{name}: the system did not converge"):
         op(1.03 * critical * lam, 0.01)
     mixed = np.stack([lam, 1.03 * critical * lam])
     u = op(mixed, 0.01, on_failure="nan")

@@ -110,6 +110,32 @@ def test_shapes(tmp_path: Path, body: str, shapes: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("summand", "found"),
+    [
+        ("A[i, j] * z[j]", (1, 0, False)),  # reads that depend on the unknown come first
+        ("A[j, i] * z[j]", (1, 0, True)),
+        ("A[i, j] * x[j]", (0, 1, False)),
+        ("2 * A[i, j] * z[j]", (-1, -1, False)),
+        ("A[i, j] * z[j]**2", (-1, -1, False)),
+        ("A[i, j] * z[i]", (-1, -1, False)),
+        ("A[i, j] * (z[j] + x[j])", (-1, -1, False)),
+        ("w[j] * z[j]", (-1, -1, False)),
+        ("A[i, j + 1] * z[j]", (-1, -1, False)),
+    ],
+)
+def test_products_with_matrices_are_seen(tmp_path: Path, summand: str, found: tuple[int, int, bool]) -> None:
+    program = lower(model(tmp_path, f"p = Implicit(z[i] - sp.tanh(Sum({summand}, (j, 0, n - 1)) + x[i]), unknown=z)"))
+    assert program.nests is not None
+    assert [nest.product for nest in program.nests.nests if nest.stage == "sum"] == [found]
+
+
+def test_a_sum_over_a_triangle_is_no_product(tmp_path: Path) -> None:
+    program = lower(model(tmp_path, "p = Implicit(z[i] - Sum(A[i, j] * z[j], (j, 0, i - 1)) - x[i], unknown=z)"))
+    assert program.nests is not None
+    assert [nest.product for nest in program.nests.nests] == [(-1, -1, False)] * 2
+
+
+@pytest.mark.parametrize(
     ("body", "warning"),
     [
         (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from opgen.analyse.calculus import Magnitude, derivative, scale
-from opgen.analyse.coupled import Array, CoupledModel, Nest
+from opgen.analyse.coupled import Array, Bound, CoupledModel, Nest
 from opgen.analyse.structure import conditions, structure
 from opgen.errors import UnsupportedError
 from opgen.lower.aten_coupled import aten_nests
@@ -193,10 +193,27 @@ class _NestLowering:
             reads=tuple(ReadCode(self.names[r.symbol], r.array, r.axes, r.text) for r in nest.reads),
             active=len(self.active),
             plain=self.plain,
+            product=_product(self.model, nest),
             uniform=tuple(d.free_symbols <= unchanging for d in active),
             fixed=fixed,
             **code,
         )
+
+
+def _product(model: CoupledModel, nest: Nest) -> tuple[int, int, bool]:
+    """Find the matrix and the vector of which a nest is the product."""
+    none = (-1, -1, False)
+    simple = all(p.start == Bound(-1, -1, 0) and p.stop.loop < 0 for p in nest.loops)
+    if nest.stage != "sum" or len(nest.loops) != 2 or len(nest.reads) != 2 or not simple:
+        return none
+    if nest.rank(model.arrays) != 1 or nest.value != nest.reads[0].symbol * nest.reads[1].symbol:
+        return none
+    matrix = 0 if len(nest.reads[0].axes) == 2 else 1
+    m, v = nest.reads[matrix], nest.reads[1 - matrix]
+    fits = model.arrays[m.array].role == "input" and model.arrays[v.array].role in ("input", "unknown")
+    if not fits or v.axes != ((1, 0),) or sorted(m.axes) != [(0, 0), (1, 0)]:
+        return none
+    return matrix, 1 - matrix, m.axes[0] == (1, 0)
 
 
 def _serves(model: CoupledModel, number: int) -> tuple[bool, bool, bool]:

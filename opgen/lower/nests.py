@@ -54,6 +54,7 @@ class NestCode:
         fixed: Values that depend on scalars alone, computed once a system.
         number: Its place among the nests.
         serves: Whether boundary values, equations and auxiliaries need it.
+        product: Which reads are M and v of a sum of M[i, j]*v[j], and whether M is read as M[j, i]; -1 if it is none.
         uniform: Per active read whether the derivative by it is the same everywhere.
         value: results: f(a).
         measure: results: f(a), its size.
@@ -76,6 +77,7 @@ class NestCode:
     reads: tuple[ReadCode, ...]
     active: int
     plain: tuple[PlainCode, ...]
+    product: tuple[int, int, bool]
     uniform: tuple[bool, ...]
     fixed: Code
     value: Code

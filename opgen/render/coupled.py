@@ -62,6 +62,7 @@ class NestView:
     numbers: tuple[str, ...]
     active: int
     plain: tuple[str, ...]
+    product: str
     uniform: tuple[str, ...]
     active_formula: str
     of_boundary: str
@@ -147,6 +148,7 @@ def _nest(nest: NestCode, arrays: Sequence[ArrayCode]) -> NestView:
         numbers=numbers or ("{-1, {-1, 0}}",),
         active=nest.active,
         plain=tuple(p.name for p in nest.plain),
+        product=f"{nest.product[0]}, {nest.product[1]}, {_bool(nest.product[2])}",
         uniform=tuple(map(_bool, nest.uniform)) or ("false",),
         active_formula=_bool(nest.active_formula),
         of_boundary=boundary,

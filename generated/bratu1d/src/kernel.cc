@@ -6,8 +6,8 @@
 namespace opgen::generated {
 namespace {
 
-using coupled::Array, coupled::Loop, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read, coupled::Role,
-    coupled::Stage;
+using coupled::Array, coupled::Loop, coupled::MatrixProduct, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read,
+    coupled::Role, coupled::Stage;
 
 // the residual of u[i]: exp(u[i])*lam[i] + (u[i + 1] + u[i - 1] - 2*u[i])/h**2
 struct Equation1 {
@@ -27,6 +27,7 @@ struct Equation1 {
       {1, {}, {}},  // h
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {true, false, true};  // derivatives by the active reads
 
   // What depends on scalars alone.

@@ -6,8 +6,8 @@
 namespace opgen::generated {
 namespace {
 
-using coupled::Array, coupled::Loop, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read, coupled::Role,
-    coupled::Stage;
+using coupled::Array, coupled::Loop, coupled::MatrixProduct, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read,
+    coupled::Role, coupled::Stage;
 
 // the residual of u[i, j]: exp(u[i, j])*lam[i, j] + (u[i + 1, j] + u[i - 1, j] + u[i, j + 1] + u[i, j - 1] - 4*u[i, j])/h**2
 struct Equation1 {
@@ -30,6 +30,7 @@ struct Equation1 {
       {1, {}, {}},  // h
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {true, true, false, true, true};  // derivatives by the active reads
 
   // What depends on scalars alone.

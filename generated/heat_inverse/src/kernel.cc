@@ -6,8 +6,8 @@
 namespace opgen::generated {
 namespace {
 
-using coupled::Array, coupled::Loop, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read, coupled::Role,
-    coupled::Stage;
+using coupled::Array, coupled::Loop, coupled::MatrixProduct, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read,
+    coupled::Role, coupled::Stage;
 
 // u_i_low[ghost] = u outside i: left
 struct Boundary1 {
@@ -23,6 +23,7 @@ struct Boundary1 {
       {2, {}, {}},  // left
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {false};  // derivatives by the active reads
 
   // What depends on scalars alone.
@@ -100,6 +101,7 @@ struct Boundary2 {
       {3, {}, {}},  // right
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {false};  // derivatives by the active reads
 
   // What depends on scalars alone.
@@ -178,6 +180,7 @@ struct Guess3 {
       {3, {}, {}},  // right
   };
   static constexpr Plain numbers[] = {{0, {-1, 0}}, {-1, {0, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {false};  // derivatives by the active reads
 
   // What depends on scalars alone.
@@ -301,6 +304,7 @@ struct Equation4 {
       {5, {}, {}},  // h
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {false, false, false};  // derivatives by the active reads
 
   // What depends on scalars alone.
@@ -625,6 +629,7 @@ struct Auxiliary5 {
       {5, {}, {}},  // h
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {false};  // derivatives by the active reads
 
   // What depends on scalars alone.

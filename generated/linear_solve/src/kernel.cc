@@ -6,8 +6,8 @@
 namespace opgen::generated {
 namespace {
 
-using coupled::Array, coupled::Loop, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read, coupled::Role,
-    coupled::Stage;
+using coupled::Array, coupled::Loop, coupled::MatrixProduct, coupled::Nests, coupled::Outside, coupled::Plain, coupled::Read,
+    coupled::Role, coupled::Stage;
 
 // sum1[i] = Sum(A[i, j]*y[j], (j, 0, n - 1))
 struct Sum1 {
@@ -25,6 +25,7 @@ struct Sum1 {
       {0, {0, 1}, {0, 0}},  // A[i, j]
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {1, 0, false};
   static constexpr bool uniform[] = {false};  // derivatives by the active reads
 
   // What depends on scalars alone.
@@ -113,6 +114,7 @@ struct Equation2 {
       {1, {0}, {0}},  // x[i]
   };
   static constexpr Plain numbers[] = {{-1, {-1, 0}}};
+  static constexpr MatrixProduct product = {-1, -1, false};
   static constexpr bool uniform[] = {true};  // derivatives by the active reads
 
   // What depends on scalars alone.

@@ -107,11 +107,12 @@ inline void describe(const Call& call, const opgen_array* inputs, const Failure&
     what = "the adjoint solve met a value that is not finite";
     advice = "look for NaN or infinity in the incoming gradient or in F_y";
   }
-  std::snprintf(report->message, sizeof report->message,
-                "%s: %s at %lld of %lld %s; first at index [%s]%s: relative residual %.3g after %lld iterations of "
-                "GMRES; %s",
-                call.op.name, what, static_cast<long long>(report->failed), static_cast<long long>(call.size),
-                call.op.coupled() ? "systems" : "points", at.c_str(), values.c_str(), failure.residual,
+  std::string where;  // a coupled operator without a batch has one system, which needs no number
+  if (!call.op.coupled() || !index.empty())
+    where = " at " + std::to_string(report->failed) + " of " + std::to_string(call.size) +
+            (call.op.coupled() ? " systems" : " points") + "; first at index [" + at + "]";
+  std::snprintf(report->message, sizeof report->message, "%s: %s%s%s: relative residual %.3g after %lld iterations of GMRES; %s",
+                call.op.name, what, where.c_str(), values.c_str(), failure.residual,
                 static_cast<long long>(failure.iterations), advice);
 }
 

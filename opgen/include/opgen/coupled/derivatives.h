@@ -11,6 +11,7 @@
 #ifndef OPGEN_COUPLED_DERIVATIVES_H
 #define OPGEN_COUPLED_DERIVATIVES_H
 
+#include <opgen/coupled/shared_adjoint.h>
 #include <opgen/coupled/solve.h>
 
 namespace opgen::coupled {
@@ -27,6 +28,7 @@ struct Worker {
 
   Worker(std::vector<int64_t> sizes, int threads) : root(std::move(sizes), threads), u(root.length()), p(root.length()) {}
   System<Op>& held() { return root.system(); }
+  int64_t weight() const { return root.solver.weight(); }
 
   Fields<Op>& fields(int number) {
     if (!made[number]) {
@@ -78,13 +80,12 @@ struct Worker {
   }
 };
 
-// Calls body(worker, batch, system, group, regular) for all systems; false says that there is no derivative.
+// Calls body(worker, batch, system, group, regular) for the systems that are not settled; false says that there is no derivative.
 template <class Op, class Body>
-int differentiate(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns, bool factored,
-                  const opgen_options& options, opgen_report* report, const Batch& batch, Body&& body) {
-  Ledger ledger(batch.count());
-  for_systems<Worker<Op>>(points, Op::dimensions, batch.count(), options.threads, [&](Worker<Op>& worker, int64_t b, int64_t group) {
-    Standing standing = worker.root.place(batch, inputs, unknowns, b, options, factored);
+int differentiate(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns, const opgen_options& options,
+                  opgen_report* report, const Batch& batch, Ledger&& ledger, Body&& body) {
+  for_systems<Worker<Op>>(points, Op::dimensions, ledger, options.threads, [&](Worker<Op>& worker, int64_t b, int64_t group) {
+    Standing standing = worker.root.place(batch, inputs, unknowns, b, options, true);
     const bool regular = standing.cause == Cause::none;
     if (!body(worker, b, group, regular) && regular) standing.cause = Cause::linear;
     standing.krylov = standing.iterations = worker.root.krylov;
@@ -102,6 +103,8 @@ int adjoint(const opgen_points& points, const opgen_array* inputs, const opgen_a
   return guarded<Op>(report, [&] {
     const Batch batch(points);
     Gradients<Op> results(batch, gradients, n);
+    Ledger ledger(batch.count());
+    if constexpr (shareable<Op>()) adjoint_shared<Op>(batch, inputs, unknowns, cotangents, results, ledger, options);
     const auto body = [&](Worker<Op>& worker, int64_t b, int64_t group, bool regular) {
       Fields<Op>& bar = worker.cotangents(0, results);
       bool good = regular;
@@ -114,7 +117,7 @@ int adjoint(const opgen_points& points, const opgen_array* inputs, const opgen_a
       results.put(bar, b, group);
       return good;
     };
-    const int status = differentiate<Op>(points, inputs, unknowns, true, options, report, batch, body);
+    const int status = differentiate<Op>(points, inputs, unknowns, options, report, batch, std::move(ledger), body);
     results.finish(points.sizes);
     return status;
   });
@@ -143,7 +146,7 @@ int tangent(const opgen_points& points, const opgen_array* inputs, const opgen_a
       write_outputs(batch, t, outputs, b, good);
       return good;
     };
-    return differentiate<Op>(points, inputs, unknowns, true, options, report, batch, body);
+    return differentiate<Op>(points, inputs, unknowns, options, report, batch, Ledger(batch.count()), body);
   });
 }
 
@@ -177,7 +180,7 @@ int second(const opgen_points& points, const opgen_array* inputs, const opgen_ar
       results.put(bar, b, group);
       return good;
     };
-    const int status = differentiate<Op>(points, inputs, unknowns, true, options, report, batch, body);
+    const int status = differentiate<Op>(points, inputs, unknowns, options, report, batch, Ledger(batch.count()), body);
     results.finish(points.sizes);
     return status;
   });
@@ -205,7 +208,7 @@ int curvature(const opgen_points& points, const opgen_array* inputs, const opgen
       write_outputs(batch, r, outputs, b, good);
       return good;
     };
-    return differentiate<Op>(points, inputs, unknowns, true, options, report, batch, body);
+    return differentiate<Op>(points, inputs, unknowns, options, report, batch, Ledger(batch.count()), body);
   });
 }
 
@@ -218,7 +221,7 @@ int isolated(const opgen_points& points, const opgen_array* inputs, const opgen_
       flags[b] = regular;
       return regular;
     };
-    return differentiate<Op>(points, inputs, unknowns, true, options, report, batch, body);
+    return differentiate<Op>(points, inputs, unknowns, options, report, batch, Ledger(batch.count()), body);
   });
 }
 

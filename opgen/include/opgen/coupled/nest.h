@@ -58,6 +58,12 @@ struct Plain {
   Axis size;
 };
 
+// A nest that sums up M[i, j] v[j], or M[j, i] v[j], over j: which of its reads M and v are. -1: it is another.
+struct MatrixProduct {
+  int matrix, vector;
+  bool transposed;
+};
+
 // An array of one system; data points to position 0 of every axis.
 struct View {
   double* data = nullptr;
@@ -75,6 +81,11 @@ struct Run {
   double* first;
   int64_t stride;
 };
+
+template <class N>
+constexpr bool is_product() {
+  return N::product.matrix >= 0;
+}
 
 // Where a read's run starts if the innermost loop stands at `index`.
 template <class N>

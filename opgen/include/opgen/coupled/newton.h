@@ -51,6 +51,8 @@ struct Solver {
 
   System<Op>& held() { return system; }
   size_t length() const { return static_cast<size_t>(system.unknowns()); }
+  // About how much it holds: all that goes with an unknown, or a row of a matrix for each.
+  int64_t weight() const { return system.unknowns() * (Op::method == Method::dense && !Op::explicit_ ? system.unknowns() : 1); }
 
   // F, the slopes, and how large F is, at a vector of unknowns.
   Ratio linearise(const std::vector<double>& at) {
@@ -171,8 +173,9 @@ Found Solver<Op>::solve(const Settings& settings, bool started) {
         ++found.iterations;
         if (ratio.finite()) continue;
       }
-      if (Op::linear || jacobian.is_singular()) return finish(found, Cause::singular);
-      return transient(settings, found, started);
+      const bool singular = Op::linear || jacobian.is_singular();
+      if (!Op::linear) found = transient(settings, found, started);  // no root yet: it may be regular where one is
+      return singular && (Op::linear || found.cause != Cause::none) ? finish(found, Cause::singular) : found;
     }
     if (Op::linear && found.iterations == 0 && jacobian.is_doubtful()) return finish(found, Cause::singular);
     ++found.iterations;

@@ -84,6 +84,7 @@ class Products {
     Op::Nests::reversed([&](auto nest) {
       using N = decltype(nest);
       if constexpr (N::stage == Stage::sum && !N::of_boundary) {
+        if (is_product<N>() && system_.assisted) return;
         if ((cotangent && N::of_equation) || (auxiliaries && N::of_auxiliary)) visit(nest, View{});
       } else if constexpr (N::stage == Stage::equation) {
         if (cotangent) visit(nest, system_.flat(const_cast<double*>(cotangent), N::target - n));

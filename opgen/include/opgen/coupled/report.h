@@ -7,6 +7,34 @@
 
 namespace opgen::coupled {
 
+// What is wrong, and with how many of the systems: of a call without a batch there is one, which needs no number.
+inline void add_failure(Sentence& text, const Failure& failure, const opgen_points& points, int64_t systems) {
+  const auto failed = static_cast<long long>(failure.count), of = static_cast<long long>(systems);
+  const bool alone = points.rank == 0;
+  const char* const noun = of == 1 ? "system" : "systems";
+  switch (failure.cause) {
+    case Cause::input:
+      alone ? text.add("the system failed") : text.add("%lld of %lld %s failed", failed, of, noun);
+      break;
+    case Cause::value:
+      alone ? text.add("the system has no finite value")
+            : text.add("%lld of %lld %s %s no finite value", failed, of, noun, of == 1 ? "has" : "have");
+      break;
+    case Cause::singular:
+      alone ? text.add("F_y is singular") : text.add("F_y is singular at %lld of %lld %s", failed, of, noun);
+      break;
+    case Cause::linear:
+      alone ? text.add("the linear solve missed its tolerance")
+            : text.add("the linear solve missed its tolerance at %lld of %lld %s", failed, of, noun);
+      break;
+    default:
+      alone ? text.add("the system did not converge") : text.add("%lld of %lld %s did not converge", failed, of, noun);
+  }
+  if (alone) return;
+  text.add("; first at index ");
+  add_index(text, points, failure.index);
+}
+
 // Writes the sentence for `failure` and says whether the call fails.
 template <class Op>
 int conclude(const Failure& failure, const Batch& batch, const opgen_array* inputs, const opgen_options& options,
@@ -16,27 +44,9 @@ int conclude(const Failure& failure, const Batch& batch, const opgen_array* inpu
   report->first = failure.index;
   report->message[0] = 0;
   if (failure.count == 0) return OPGEN_OK;
-  const auto failed = static_cast<long long>(failure.count), of = static_cast<long long>(batch.count());
   Sentence text(report->message);
   text.add("%s: ", Op::name);
-  const char* const noun = of == 1 ? "system" : "systems";
-  switch (failure.cause) {
-    case Cause::input:
-      text.add("%lld of %lld %s failed; first at index ", failed, of, noun);
-      break;
-    case Cause::value:
-      text.add("%lld of %lld %s %s no finite value; first at index ", failed, of, noun, of == 1 ? "has" : "have");
-      break;
-    case Cause::singular:
-      text.add("F_y is singular at %lld of %lld %s; first at index ", failed, of, noun);
-      break;
-    case Cause::linear:
-      text.add("the linear solve missed its tolerance at %lld of %lld %s; first at index ", failed, of, noun);
-      break;
-    default:
-      text.add("%lld of %lld %s did not converge; first at index ", failed, of, noun);
-  }
-  add_index(text, points, failure.index);
+  add_failure(text, failure, points, batch.count());
   bool any = false;
   for (int i = 0; i < Op::inputs; ++i) {
     if (Op::arrays[i].core.rank > 0 || !inputs[i].data) continue;

@@ -10,7 +10,8 @@ namespace opgen::coupled {
 template <class Op, class Body>
 void anywhere(const opgen_points& points, const opgen_array* inputs, const opgen_array* unknowns, const opgen_options& options,
               const Batch& batch, Body&& body) {
-  for_systems<Worker<Op>>(points, Op::dimensions, batch.count(), options.threads, [&](Worker<Op>& worker, int64_t b, int64_t group) {
+  const Ledger ledger(batch.count());
+  for_systems<Worker<Op>>(points, Op::dimensions, ledger, options.threads, [&](Worker<Op>& worker, int64_t b, int64_t group) {
     System<Op>& system = worker.root.system();
     for (int i = 0; i < Op::inputs; ++i) batch.read(inputs[i], b, system.value, i);
     system.prepare();

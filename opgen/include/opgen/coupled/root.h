@@ -8,6 +8,10 @@
 
 namespace opgen::coupled {
 
+// How large F may be, in units of its terms, where a derivative is asked for. What is larger failed in the forward pass: it is
+// NaN, or a last iterate that was kept.
+inline double root_tolerance(const opgen_options& options, bool single) { return std::fmax(1e3 * options.tol, single ? 1e-3 : 1e-7); }
+
 template <class Op>
 class Root {
  public:
@@ -43,9 +47,7 @@ class Root {
       for (int u = 0; u < k; ++u) batch.read(unknowns[u], number, s.value, n + u);
       s.refresh(m > 0);
       const Ratio ratio = solver.slopes.linearise(solver.F.data());
-      // What failed in the forward pass: NaN, or a last iterate that was kept.
-      const double allowed = std::fmax(1e3 * options.tol, batch.single() ? 1e-3 : 1e-7);
-      if (!(ratio.field <= allowed)) {
+      if (!(ratio.field <= root_tolerance(options, batch.single()))) {
         standing.cause = Cause::value;
         return standing;
       }

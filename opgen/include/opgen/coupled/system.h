@@ -48,6 +48,9 @@ class System {
   const std::vector<int64_t> extents;  // of the named dimensions
   Fields<Op> value, size;              // of arrays, and of the terms of sums
 
+  // Whether others compute the sums that are products with matrices, which then need not be read.
+  bool assisted = false;
+
   const int64_t* sizes() const { return sizes_; }
   int threads() const { return threads_; }
   int64_t unknowns() const { return unknowns_; }
@@ -112,10 +115,8 @@ class System {
         N::prepare(scalars, fixed_ + at);
       }
       at += N::fixed;
-      if (N::stage == Stage::boundary) {
-        measure<N>();
-      } else if (N::stage == Stage::sum && !N::active_formula) {
-        measure<N>();
+      if (N::stage == Stage::boundary || (N::stage == Stage::sum && !N::active_formula)) {
+        if (!is_product<N>() || !assisted) measure<N>();
       }
     });
   }
@@ -135,7 +136,7 @@ class System {
     Op::Nests::each([&](auto nest) {
       using N = decltype(nest);
       if constexpr (N::stage == Stage::sum && N::active_formula) {
-        if (N::of_equation || auxiliaries) measure<N>();
+        if ((N::of_equation || auxiliaries) && (!is_product<N>() || !assisted)) measure<N>();
       }
     });
   }

@@ -70,7 +70,7 @@ class Multigrid {
       if (general_.size() == l + 1) general_.emplace_back();
       const bool more = general_[l].unknowns() > few &&
                         general_[l].coarsen(general_[l + 1], l % 2 == 0, threads);
-      if (!general_[l].prepare(threads)) return false;
+      if (!general_[l].prepare(!more, threads)) return false;
       if (!more) break;
     }
     count_ = l + 1;

@@ -37,11 +37,14 @@ class General {
     return from != &smooth.A;
   }
 
-  // Takes its memory. False if the block of a point is singular.
-  bool prepare(int threads) {
+  // Takes its memory, being the last level or not. False if the block of a point is singular.
+  bool prepare(bool last, int threads) {
+    if (last) std::fill_n(coarser_, 3, false);
     const InHalves& at = smooth.A.at;
     threads_ = at.points() < few_points ? 1 : threads;
-    if (!smooth.set(threads_, workers(threads_))) return false;
+    int first[3];
+    for (int a = 0; a < 3; ++a) first[a] = coarser_[a] ? weights_[a].to.first : 0;
+    if (!smooth.set(first, threads_, workers(threads_))) return false;
     workspaces_.resize(workers(threads_));
     for (size_t w = 0; w < workspaces_.size(); ++w) {
       Workspace& work = workspaces_[w];

@@ -100,7 +100,7 @@ class RedBlack {
     for (int64_t j = 0; j < at_.n[1]; ++j) {
       if (rhs_ && !direct())
         std::memcpy(b_ + order_.row(i, j), rhs_ + (i * at_.n[1] + j) * at_.n[2], at_.n[2] * sizeof(double));
-      const int64_t red = (i + j) % 2, at_half = at_.row(i, j) + red * at_.half;
+      const int64_t red = (i + j + red_) % 2, at_half = at_.row(i, j) + red * at_.half;
       relax_zero(b(i, j), red, inverse_ + at_half, x_ + at_half, at_.count);
       if (clash_) std::fill_n(x_ + at_.row(i, j) + (1 - red) * at_.half, at_.count, 0.0);
       at_.wrap_row(x_ + at_.row(i, j));
@@ -115,7 +115,7 @@ class RedBlack {
     if (clash_ && at_.ring[0] && i == at_.n[0] - 1)
       std::memcpy(old_, plane, (at_.plane() - at_.margin) * sizeof(double));
     for (int64_t j = 0; j < at_.n[1]; ++j) {
-      const int64_t parity = (i + j + colour) % 2, at_half = at_.row(i, j) + parity * at_.half;
+      const int64_t parity = (i + j + red_ + colour) % 2, at_half = at_.row(i, j) + parity * at_.half;
       double* row = x_ + at_.row(i, j);
       double* caller = result ? result + (i * at_.n[1] + j) * at_.n[2] : nullptr;
       double* z = direct() ? caller : z_ + order_.row(i, j);
@@ -141,6 +141,7 @@ class RedBlack {
   InHalves at_;    // of x and D^-1
   InOrder order_;  // of right-hand sides and results
   bool clash_ = false;
+  int red_ = 0;  // the parity of i + j + x of red points
   const double* rhs_ = nullptr;
   double *x_ = nullptr, *inverse_ = nullptr, *b_ = nullptr, *z_ = nullptr, *zero_ = nullptr;
 

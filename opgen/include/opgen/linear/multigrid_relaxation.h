@@ -5,8 +5,9 @@
 //     parity, in them the rows of one parity after those of the other, in a row the even points and then the odd ones.
 //   * Beyond a reach of 1, damped Jacobi, twice: x += w D^-1 (b - A x), w = 4/3 / max over rows of |D^-1 A| 1.
 //
-// Backwards everything is done in the opposite order. On a ring of an odd number of points two neighbours have the same
-// colour; the one that comes second takes the other's old value, so that this holds there, too.
+// Coarse points come first, so that the last ones, which have no residual then, are fine. Backwards everything is done in
+// the opposite order. On a ring of an odd number of points two neighbours have the same colour; the one that comes second
+// takes the other's old value, so that this holds there, too.
 #ifndef OPGEN_LINEAR_MULTIGRID_RELAXATION_H
 #define OPGEN_LINEAR_MULTIGRID_RELAXATION_H
 
@@ -43,8 +44,8 @@ class Relaxation {
     w.row.resize(2 * A.at.count);
   }
 
-  // False if the block of a point is singular.
-  bool set(int threads, int workers) {
+  // Coarse are the points i, j, x of the parities `first`. False if the block of a point is singular.
+  bool set(const int (&first)[3], int threads, int workers) {
     const InHalves& at = A.at;
     jacobi_ = A.reach() > 1;
     faces_ = !jacobi_ && std::all_of(A.entries.begin(), A.entries.end(), [](const Entry& e) {
@@ -53,6 +54,7 @@ class Relaxation {
     for (int a = 0; a < 3; ++a) {
       clash_[a] = !jacobi_ && at.ring[a] && at.n[a] % 2 && at.n[a] > 1;
       reach_[a] = A.reach(a);
+      first_[a] = first[a];
     }
     field_ = at.field() + skew(at.field());
     old_field_ = at.plane() + at.margin;
@@ -106,11 +108,12 @@ class Relaxation {
         std::memcpy(x_ + old + f * (at.stride + at.margin) - at.margin, x(f) + at.row(i, 0) - at.margin,
                     (at.stride + at.margin) * sizeof(double));
     if (faces_) {
-      for (int64_t j = 0; j < at.n[1]; ++j) relax_half(i, j, (i + j + phase) % 2, old, w);
-    } else if (i % 2 == phase) {
-      for (int part = 0; part < 2; ++part)
-        for (int64_t j = backwards ? 1 - part : part; j < at.n[1]; j += 2)
-          for (int half = 0; half < 2; ++half) relax_half(i, j, backwards ? 1 - half : half, old, w);
+      const int64_t red = i + first_[0] + first_[1] + first_[2];
+      for (int64_t j = 0; j < at.n[1]; ++j) relax_half(i, j, (red + j + phase) % 2, old, w);
+    } else if ((i + first_[0]) % 2 == phase) {
+      for (const int rows : {0, 1})
+        for (int64_t j = (rows + first_[1] + backwards) % 2; j < at.n[1]; j += 2)
+          for (const int half : {0, 1}) relax_half(i, j, (half + first_[2] + backwards) % 2, old, w);
     }
   }
 
@@ -229,7 +232,7 @@ class Relaxation {
 
   Inverse inverse_;
   bool jacobi_ = false, faces_ = false, clash_[3] = {false, false, false};
-  int reach_[3] = {0, 0, 0};
+  int reach_[3] = {0, 0, 0}, first_[3] = {0, 0, 0};
   double damping_ = 1.0;
   std::vector<std::vector<Link>> lists_;  // of rows whose neighbours are all inside
   int64_t field_ = 0, old_field_ = 0, old_plane_ = 0, old_row_ = 0;

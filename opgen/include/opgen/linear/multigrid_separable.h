@@ -47,6 +47,7 @@ class Separable : public RedBlack {
       any = true;
       n[a] = axis[a].to.coarse;
     }
+    red_ = (axis[0].to.first + axis[1].to.first + axis[2].to.first) % 2;  // coarse points are red
     below_ = InOrder(n, ring, 1);
     if (axis[0].to.coarse) planes_ = below_.take(planes_memory_, at_.n[0] * below_.plane());
     workspace_ = 2 * order_.stride + at_.stride + (at_.n[1] + 1) * below_.stride + 4 * order_.margin;
@@ -135,7 +136,7 @@ class Separable : public RedBlack {
     const Coarsening& last = axis[2].to;
     for (int64_t j = 0; j < at_.n[1]; ++j) {
       double* u = row_of(i, j, worker, coarse);
-      const int red = (i + j) % 2;
+      const int red = (i + j + red_) % 2;
       if (!clash_ && last.coarse && last.first == red) {  // just the coarse points
         residual(i, j, red, u, rounded(last.coarse, lanes));
       } else {
@@ -214,7 +215,7 @@ class Separable : public RedBlack {
         e = scratch;
       }
       double* x = x_ + at_.row(i, j);
-      const int red = (i + j) % 2, shift = 1 - last.first;
+      const int red = (i + j + red_) % 2, shift = 1 - last.first;
       for (const int parity : {0, 1}) {
         if (parity != red && !clash_) continue;
         double* half = x + parity * at_.half;
