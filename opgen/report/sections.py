@@ -214,7 +214,11 @@ class Sections:
             if one is not None:
                 timed.append(one)
         if not timed:
-            return Section("speed", "Speed", ("Nothing converged: there is nothing to time.",))
+            return Section(
+                "speed",
+                "Speed",
+                ("No framework can evaluate the formula by itself, or nothing converged: there is no comparison.",),
+            )
         for timing in timed[0].timings:
             if not timing.own:
                 each = f"for each unknown of each point, with {timed[0].framework}"
@@ -238,9 +242,9 @@ class Sections:
     def _timed(self, framework: Any) -> speed.Speed | None:
         if self.operator.coupled or isinstance(self.model, CoupledModel):
             return speed.coupled(self.operator, self.ranges, framework)
-        formula = formulas.own_operations(self.model, framework.target)
-        newton = formulas.own_newton(self.model, framework.target)
         try:
+            formula = formulas.own_operations(self.model, framework.target)
+            newton = formulas.own_newton(self.model, framework.target)
             with np.errstate(all="ignore"):
                 return speed.pointwise(self.operator, self.ranges, framework, formula, newton, self.median)
         except Exception as error:  # a function that the framework lacks, or that SymPy cannot say in its words
