@@ -228,10 +228,11 @@ class Sections:
             for one in timed
             for t in one.timings
         )
-        header = ("computation", "ns for each unknown", "ratio")
-        table = Table(
-            "All of one run, the best of several; the ratio is to the first row of the framework", header, rows
+        about = (
+            "Nanoseconds for each unknown of each point, the best of several runs; ratios to the framework's first row"
         )
+        header = ("computation", "ns", "ratio")
+        table = Table(about, header, rows)
         words = (
             "float64, all threads that each library takes by itself, eager calls"
             + ("; points of the sample in one array." if not self.operator.coupled else "; a batch of systems."),
