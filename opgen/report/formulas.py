@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import sympy as sp
@@ -15,7 +16,7 @@ from opgen.analyse.structure import structure
 from opgen.errors import UsageError
 
 # What SymPy calls a framework.
-_MODULES = {"numpy": "numpy", "tf": "tensorflow", "torch": "torch", "jax": "jax"}
+_MODULES: dict[str, Any] = {"numpy": ["numpy"], "tf": "tensorflow", "torch": "torch", "jax": "jax"}
 _LONG = 40  # operations from which a formula is folded away
 
 
@@ -82,7 +83,7 @@ def mathml(latex: str) -> str:
 def own_operations(model: Model, target: str) -> Callable[..., Any]:
     """Write F(x, y), or f(x), with the operations of a framework itself: a function of arrays that returns a list."""
     arguments = [*model.inputs, *(() if model.explicit else model.unknowns)]
-    found: Callable[..., Any] = sp.lambdify(arguments, list(model.residuals), modules=_MODULES[target], cse=True)
+    found: Callable[..., Any] = sp.lambdify(arguments, list(model.residuals), modules=_module(target), cse=True)
     return found
 
 
@@ -90,7 +91,7 @@ def own_newton(model: Model, target: str) -> Callable[..., Any] | None:
     """Write Newton's iteration for one unknown with the operations of a framework: a function of inputs and a count."""
     if model.explicit or model.linear or len(model.unknowns) != 1:
         return None
-    module = _MODULES[target]
+    module = _module(target)
     x, y = model.inputs, model.unknowns[0]
     start = sp.lambdify(list(x), model.guess[0], modules=module, cse=True)
     step = sp.lambdify([*x, y], [model.residuals[0], model.by_unknown[0][0]], modules=module, cse=True)
@@ -103,6 +104,11 @@ def own_newton(model: Model, target: str) -> Callable[..., Any] | None:
         return value
 
     return newton
+
+
+def _module(target: str) -> Any:
+    """Name where SymPy finds a framework's operations; special functions of arrays are SciPy's."""
+    return ["scipy", "numpy"] if target == "numpy" and find_spec("scipy") else _MODULES[target]
 
 
 def _coefficients(model: CoupledModel) -> list[Formula]:

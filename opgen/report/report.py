@@ -202,6 +202,7 @@ def _versions(record: Manifest) -> tuple[tuple[str, str], ...]:
             continue
     return (
         ("processor", f"{_processor()}, {len(os.sched_getaffinity(0))} threads"),
+        ("load", f"{os.getloadavg()[0]:.1f} processes at work or waiting, on average over the last minute"),
         ("system", platform.platform()),
         ("compiler", record.environment.compiler or "none"),
         ("versions", ", ".join(map(" ".join, found))),

@@ -214,7 +214,11 @@ class Sections:
             if one is not None:
                 timed.append(one)
         if not timed:
-            return Section("speed", "Speed", ("Nothing converged: there is nothing to time.",))
+            return Section(
+                "speed",
+                "Speed",
+                ("No framework can evaluate the formula by itself, or nothing converged: there is no comparison.",),
+            )
         for timing in timed[0].timings:
             if not timing.own:
                 each = f"for each unknown of each point, with {timed[0].framework}"
@@ -224,10 +228,11 @@ class Sections:
             for one in timed
             for t in one.timings
         )
-        header = ("computation", "ns for each unknown", "ratio")
-        table = Table(
-            "All of one run, the best of several; the ratio is to the first row of the framework", header, rows
+        about = (
+            "Nanoseconds for each unknown of each point, the best of several runs; ratios to the framework's first row"
         )
+        header = ("computation", "ns", "ratio")
+        table = Table(about, header, rows)
         words = (
             "float64, all threads that each library takes by itself, eager calls"
             + ("; points of the sample in one array." if not self.operator.coupled else "; a batch of systems."),
@@ -238,9 +243,9 @@ class Sections:
     def _timed(self, framework: Any) -> speed.Speed | None:
         if self.operator.coupled or isinstance(self.model, CoupledModel):
             return speed.coupled(self.operator, self.ranges, framework)
-        formula = formulas.own_operations(self.model, framework.target)
-        newton = formulas.own_newton(self.model, framework.target)
         try:
+            formula = formulas.own_operations(self.model, framework.target)
+            newton = formulas.own_newton(self.model, framework.target)
             with np.errstate(all="ignore"):
                 return speed.pointwise(self.operator, self.ranges, framework, formula, newton, self.median)
         except Exception as error:  # a function that the framework lacks, or that SymPy cannot say in its words
