@@ -2,8 +2,8 @@
 
     python benchmarks/robustness.py [--write]
 
-A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a bracket; from
-a start, where the next step of Newton's method is below 1e-9 of it. The others are asked for their tightest tolerance.
+A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a bracket;
+from a start, where the next step of Newton's method is below 1e-9 of it. Others are asked for their tightest tolerance.
 """
 
 from __future__ import annotations

@@ -42,7 +42,10 @@ for _ in range(40):
     for species, sign in ((i, -1), (j, -1), (m, 1), (n, 1)):
         rates[species] += sign * k * c[i] * c[j]
 step = opgen.Implicit(
-    residual=[c[i] - d[i] - dt * rates[i] for i in range(12)], unknown=list(c), inputs=[*d, T, dt], guess=dict(zip(c, d))
+    residual=[c[i] - d[i] - dt * rates[i] for i in range(12)],
+    unknown=list(c),
+    inputs=[*d, T, dt],
+    guess=dict(zip(c, d)),
 )
 """
 
