@@ -2,9 +2,8 @@
 
     python benchmarks/robustness.py [--write]
 
-A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a
-bracket; from a start, where the next step of Newton's method is below 1e-9 of it. The others are asked for their
-tightest tolerance.
+A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a bracket;
+from a start, where the next step of Newton's method is below 1e-9 of it. Others are asked for their tightest tolerance.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from robustness_reference import reference  # noqa: E402
 from robustness_scalar import ROWS, Case, Family, a, b, y  # noqa: E402
 from robustness_systems import SYSTEMS, System  # noqa: E402
 
+from opgen.analyse.calculus import derivative  # noqa: E402
 from opgen.build.cache import open_cache  # noqa: E402
 from opgen.pipeline import build  # noqa: E402
 
@@ -84,9 +84,8 @@ def functions(unknowns: Any, residual: Any, parameters: dict[sp.Symbol, float]) 
     equations = sp.Matrix(
         [sp.sympify(e).xreplace({k: sp.Float(v, 17) for k, v in parameters.items()}) for e in residual]
     )
-    made = [
-        sp.lambdify([list(unknowns)], e, ["numpy", "scipy"]) for e in (equations, equations.jacobian(list(unknowns)))
-    ]
+    slopes = sp.Matrix([[derivative(e, u) for u in unknowns] for e in equations])
+    made = [sp.lambdify([list(unknowns)], e, ["numpy", "scipy"]) for e in (equations, slopes)]
     count = len(unknowns)
     return (lambda x: np.ravel(made[0](x)).astype(float)), (
         lambda x: np.reshape(made[1](x), (count, count)).astype(float)

@@ -1,8 +1,8 @@
 """Scalar equations with known brackets and starts.
 
 The first fifteen families are those on which root finders are compared: Alefeld, Potra and Shi, ACM Transactions on
-Mathematical Software 21, 1995, Table I. Those after them are equations of practice, and the last have no root. A
-family is a formula in y and at most two numbers a and b; a case gives these, a bracket and a start.
+Mathematical Software 21, 1995, Table I. Those after them are equations of practice, and the last have no root. A family
+is a formula in y and at most two numbers a and b; a case gives these, a bracket and a start.
 """
 
 from __future__ import annotations
