@@ -143,6 +143,22 @@ def test_wheel_is_for_many_processors_and_says_so(wheel: Path, work: Path) -> No
 
 
 @pytest.mark.compiler
+def test_a_package_built_for_another_processor_is_current(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = {"x86_64": "x86-64-v3", "aarch64": "armv8-a"}[platform.machine()]
+    words = ("build", "--expr", "y**3 = x", "--name", "cube", "--target", "numpy", "--march")
+    assert main([*words, wanted]) == 0
+    capsys.readouterr()
+    assert main(["list", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["operators"]
+    assert entry["current"], entry["reasons"]
+    assert main([*words, "native"]) == 0
+    assert f"-march changed from {wanted} to native" in capsys.readouterr().out
+
+
+@pytest.mark.compiler
 def test_wheel_bears_no_trace_of_where_it_was_made(wheel: Path, work: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     for name in archive.namelist():

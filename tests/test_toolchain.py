@@ -108,6 +108,15 @@ def test_processor_that_is_asked_for(fake: Fake, monkeypatch: pytest.MonkeyPatch
         find_compiler(open_cache())
 
 
+def test_processor_of_the_command_line_comes_first(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPGEN_MARCH", "nonsense")
+    compiler = find_compiler(open_cache(), "x86-64-v3")
+    assert (compiler.march, compiler.processor) == ("x86-64-v3", ("avx2",))
+    monkeypatch.delenv("OPGEN_MARCH")
+    with pytest.raises(ToolchainError, match="refuses -march=nonsense, which --march asks for: error: bad value"):
+        find_compiler(open_cache(), "nonsense")
+
+
 def test_compiler_without_native(fake: Fake) -> None:
     fake.program.write_text(fake.program.read_text().replace("nonsense", "native"))
     assert find_compiler(open_cache()).march == ""
