@@ -1,6 +1,6 @@
 """Solve the robustness suite with opgen and with other solvers, and write the table of docs/robustness.md.
 
-    python benchmarks/robustness.py [--write]
+    python benchmarks/robustness.py [--write] [--quick]
 
 A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a bracket;
 from a start, where the next step of Newton's method is below 1e-9 of it. Others are asked for their tightest tolerance.
@@ -162,12 +162,13 @@ def main() -> None:
     """Print both tables, and put them into the documentation if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/robustness.md")
-    write = parser.parse_args().write
+    parser.add_argument("--quick", action="store_true", help="leave out optimistix, which compiles every case")
+    given = parser.parse_args()
     warnings.simplefilter("ignore")
     op = packages()
     problems = starts()
     solvers: dict[str, Any] = {"opgen": None, "SciPy hybr": hybr}
-    if importlib.util.find_spec("optimistix"):
+    if not given.quick and importlib.util.find_spec("optimistix"):
         solvers["optimistix Newton"] = optimistix_newton
     lines = [
         f"| from a start ({len(problems)} cases) | found | failed and said so | claimed without a root |",
@@ -199,7 +200,7 @@ def main() -> None:
     print(table)
     for name, cases in missed.items():
         print(f"{name} missed: {', '.join(sorted(set(cases)))}")
-    if write:
+    if given.write:
         page = ROOT / "docs" / "robustness.md"
         text = page.read_text(encoding="utf-8")
         head, _, rest = text.partition("<!-- table -->\n")
