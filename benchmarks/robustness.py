@@ -3,7 +3,8 @@
     python benchmarks/robustness.py [--write] [--quick]
 
 A case counts as found if the solver says so and the value is a root: to 1e-12 of a root of 40 digits from a bracket;
-from a start, where the next step of Newton's method is below 1e-9 of it. Others are asked for their tightest tolerance.
+from a start, where the next step of Newton's method is below 1e-9 of it. For the others
+such a value counts even where they do not claim it.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def hybr(F: Any, J: Any, start: np.ndarray) -> Any:
     """SciPy's Powell hybrid method, with the exact Jacobian."""
     from scipy.optimize import root
 
-    found = root(F, start, jac=J, method="hybr", options={"xtol": 1e-15, "maxfev": 1000})
-    return found.x if found.success or np.abs(found.fun).max() < 1e-12 else None
+    found = root(F, start, jac=J, method="hybr", options={"xtol": 1e-12, "maxfev": 1000})
+    return found.x if found.success or is_root(found.x, F, J) else None
 
 
 def optimistix_newton(F: Any, J: Any, start: np.ndarray) -> Any:
@@ -76,7 +77,8 @@ def optimistix_newton(F: Any, J: Any, start: np.ndarray) -> Any:
 
     solver = optimistix.Newton(rtol=1e-14, atol=1e-14)
     found = optimistix.root_find(lambda x, _: call(x), solver, jnp.asarray(start), max_steps=200, throw=False)
-    return np.asarray(found.value) if found.result == optimistix.RESULTS.successful else None
+    value = np.asarray(found.value)
+    return value if found.result == optimistix.RESULTS.successful or is_root(value, F, J) else None
 
 
 def functions(unknowns: Any, residual: Any, parameters: dict[sp.Symbol, float]) -> tuple[Any, Any]:
