@@ -61,7 +61,9 @@ class Safeguarded {
       }
       y = next(y, finite, lower);
     }
+    const double used = best_.iterations;
     if (persistent && hunt(start)) return best_;
+    best_.iterations = used;  // a hunt in vain is no iteration
     return zero_root();
   }
 
@@ -203,7 +205,7 @@ class Safeguarded {
   const Fixed& fixed_;
   const double lo_, hi_, tol_;
   double F_[1], J_[1][1], s_[1];
-  Iterate<double, 1> best_{{nan}, false, 0, nan};
+  Iterate<double, 1> best_{{nan}, false, -1, nan};  // evaluations after the first
   double base_F_ = nan, base_J_ = nan, step_ = nan;  // at the best point
   int64_t steps_ = 0;  // for one bracket
   double most_ = infinity;  // |F| at its ends
