@@ -92,15 +92,20 @@ struct Term {
   int shift;
 };
 
-template <class R, bool subtract>
-OPGEN_INLINE void add_terms(const Term* terms, size_t constants, size_t count, const double* b, double* y, int64_t at) {
-  R sum = b ? Traits<R>::load(b + at) : R(0.0);
-  for (size_t t = 0; t < count; ++t) {
-    const R x = Traits<R>::load(terms[t].x + at);
-    const R c = t < constants ? R(terms[t].value) : Traits<R>::load(terms[t].c + at);
-    sum = subtract ? sum - c * x : sum + c * x;
+template <int count, class R, bool subtract>
+OPGEN_INLINE void add_terms(const Term* terms, size_t constants, size_t total, const double* b, double* y, int64_t at) {
+  constexpr int step = Traits<R>::size;
+  R sum[count];
+  OPGEN_UNROLL for (int i = 0; i < count; ++i) sum[i] = b ? Traits<R>::load(b + at + i * step) : R(0.0);
+  for (size_t t = 0; t < total; ++t) {
+    OPGEN_UNROLL for (int i = 0; i < count; ++i) {
+      const int64_t here = at + i * step;
+      const R x = Traits<R>::load(terms[t].x + here);
+      const R c = t < constants ? R(terms[t].value) : Traits<R>::load(terms[t].c + here);
+      sum[i] = subtract ? sum[i] - c * x : sum[i] + c * x;
+    }
   }
-  Traits<R>::store(sum, y + at);
+  OPGEN_UNROLL for (int i = 0; i < count; ++i) Traits<R>::store(sum[i], y + at + i * step);
 }
 
 // y = b + A x or b - A x at one row of n points, b being zero if null; constant terms come first.
@@ -130,10 +135,10 @@ __attribute__((noinline)) void multiply_row(
   edge(0, low);
   int64_t at = low;
   for (; at + 4 * lanes <= high; at += 4 * lanes)
-    add_terms<Pack<4>, subtract>(terms.data(), constants, terms.size(), b, y, at);
+    add_terms<4, Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
   for (; at + lanes <= high; at += lanes)
-    add_terms<Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
-  for (; at < high; ++at) add_terms<double, subtract>(terms.data(), constants, terms.size(), b, y, at);
+    add_terms<1, Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
+  for (; at < high; ++at) add_terms<1, double, subtract>(terms.data(), constants, terms.size(), b, y, at);
   edge(high, n);
 }
 
