@@ -47,7 +47,6 @@ FOLDERS = ("opgen", "templates", "docs", "generated", "examples")
 
 # The longest files, and why they are not shorter.
 LONG = {
-    "opgen/include/opgen/pointwise.h": "one solver, with the derivation above it",
     "opgen/include/opgen/coupled/newton.h": "one method with what it falls back to",
     "opgen/include/opgen/coupled/system.h": "one system: its memory, and every sweep over it",
     "opgen/include/opgen/coupled/stencil.h": "a matrix, its boundary and the choice of its solver",

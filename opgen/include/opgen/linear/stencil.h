@@ -134,11 +134,10 @@ __attribute__((noinline)) void multiply_row(
   };
   edge(0, low);
   int64_t at = low;
-  for (; at + 4 * lanes <= high; at += 4 * lanes)
-    add_terms<4, Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
-  for (; at + lanes <= high; at += lanes)
-    add_terms<1, Pack<>, subtract>(terms.data(), constants, terms.size(), b, y, at);
-  for (; at < high; ++at) add_terms<1, double, subtract>(terms.data(), constants, terms.size(), b, y, at);
+  const auto total = terms.size();
+  for (; at + 4 * lanes <= high; at += 4 * lanes) add_terms<4, Pack<>, subtract>(terms.data(), constants, total, b, y, at);
+  for (; at + lanes <= high; at += lanes) add_terms<1, Pack<>, subtract>(terms.data(), constants, total, b, y, at);
+  for (; at < high; ++at) add_terms<1, double, subtract>(terms.data(), constants, total, b, y, at);
   edge(high, n);
 }
 
