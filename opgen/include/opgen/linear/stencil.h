@@ -99,9 +99,8 @@ OPGEN_INLINE void add_terms(const Term* terms, size_t constants, size_t total, c
   OPGEN_UNROLL for (int i = 0; i < count; ++i) sum[i] = b ? Traits<R>::load(b + at + i * step) : R(0.0);
   for (size_t t = 0; t < total; ++t) {
     OPGEN_UNROLL for (int i = 0; i < count; ++i) {
-      const int64_t here = at + i * step;
-      const R x = Traits<R>::load(terms[t].x + here);
-      const R c = t < constants ? R(terms[t].value) : Traits<R>::load(terms[t].c + here);
+      const R x = Traits<R>::load(terms[t].x + at + i * step);
+      const R c = t < constants ? R(terms[t].value) : Traits<R>::load(terms[t].c + at + i * step);
       sum[i] = subtract ? sum[i] - c * x : sum[i] + c * x;
     }
   }
@@ -133,8 +132,8 @@ __attribute__((noinline)) void multiply_row(
     }
   };
   edge(0, low);
+  const size_t total = terms.size();
   int64_t at = low;
-  const auto total = terms.size();
   for (; at + 4 * lanes <= high; at += 4 * lanes) add_terms<4, Pack<>, subtract>(terms.data(), constants, total, b, y, at);
   for (; at + lanes <= high; at += lanes) add_terms<1, Pack<>, subtract>(terms.data(), constants, total, b, y, at);
   for (; at < high; ++at) add_terms<1, double, subtract>(terms.data(), constants, total, b, y, at);
