@@ -159,26 +159,29 @@ OPGEN_UNARY(erfc)
 OPGEN_BINARY(pow)
 OPGEN_BINARY(atan2)
 
-// In double precision the library's are for numbers close to overflow and underflow only.
+// In double precision the library's are for numbers close to overflow and underflow only, lane by lane: what a point gives does
+// not depend on its neighbours.
 __attribute__((noinline, cold, const)) inline Pack<> cbrt_of_extreme(Pack<> a) { return cbrt<double>(a); }
 OPGEN_INLINE Pack<> cbrt(const Pack<>& a) {
   Pack<> r;
   r.v = cube_root(a.v);
   const Pack<> size = abs(a);
-  if (__builtin_expect(!all((size > 1e-290) & (size < 1e290)), 0)) r = cbrt_of_extreme(a);
+  const auto normal = (size > 1e-290) & (size < 1e290);
+  if (__builtin_expect(!all(normal), 0)) r = select(normal, r, cbrt_of_extreme(a));
   return r;
 }
 
 // And for large angles.
-#define OPGEN_CIRCULAR(name, turns)                                                                  \
-  __attribute__((noinline, cold, const)) inline Pack<> name##_of_large(Pack<> a) {                      \
-    return name<double>(a);                                                                     \
-  }                                                                                                \
-  OPGEN_INLINE Pack<> name(const Pack<>& a) {                                                    \
-    Pack<> r;                                                                                     \
-    r.v = turned_sine<turns>(reduce(a.v));          \
-    if (__builtin_expect(any(abs(a) > largest_angle), 0)) r = name##_of_large(a);                  \
-    return r;                                                                                      \
+#define OPGEN_CIRCULAR(name, turns)                                                          \
+  __attribute__((noinline, cold, const)) inline Pack<> name##_of_large(Pack<> a) {           \
+    return name<double>(a);                                                                  \
+  }                                                                                          \
+  OPGEN_INLINE Pack<> name(const Pack<>& a) {                                                \
+    Pack<> r;                                                                                \
+    r.v = turned_sine<turns>(reduce(a.v));                                                   \
+    const auto large = abs(a) > largest_angle;                                               \
+    if (__builtin_expect(any(large), 0)) r = select(large, name##_of_large(a), r);           \
+    return r;                                                                                \
   }
 OPGEN_CIRCULAR(sin, 0)
 OPGEN_CIRCULAR(cos, 1)
