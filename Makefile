@@ -35,9 +35,10 @@ lint: environment
 docs: environment
 	$(BIN)/python -m mkdocs build --strict --quiet
 
-# Rewrites the sources under generated/ from examples/.
+# Rewrites the sources under generated/ from examples/, and the page of all messages from the sources.
 generated: environment
 	$(BIN)/python -m pytest -q tests/test_generated.py --rewrite
+	$(BIN)/python docs/catalogue.py
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mkdocs")
-
 ROOT = Path(__file__).parent.parent
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
 
 def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
     """Build the site of a repository as `make docs` does."""
+    pytest.importorskip("mkdocs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", root / "mkdocs.yml"]
     return subprocess.run([*command, "--site-dir", site], capture_output=True, text=True)
 
@@ -73,3 +73,15 @@ def test_what_leads_nowhere_stops_the_build(tmp_path: Path, page: str, text: str
     done = build(root, tmp_path / "site")
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+def test_the_catalogue_of_messages_is_current() -> None:
+    page: str = runpy.run_path(str(ROOT / "docs" / "catalogue.py"))["page"]()
+    assert (ROOT / "docs" / "errors.md").read_text(encoding="utf-8") == page, "python docs/catalogue.py rewrites it"
+    for message in (
+        "residual has ... for ... (...); give as many equations as unknowns",  # of opgen, with a name for its half
+        "op: takes ... inputs (...), not ...",  # of a generated package
+        "the root is not isolated there and has no gradient; move the inputs",  # of a kernel
+    ):
+        assert f"- `{message}`\n" in page
+    assert "exit status 4" in page
