@@ -1,11 +1,11 @@
 # make demo: environment, install, build the flagship operator, run it.
-# make test: the whole test suite.  make lint: ruff and mypy.
+# make test: the whole test suite.  make lint: ruff and mypy.  make docs: the documentation as a site.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint environment generated clean
+.PHONY: demo test test-fast lint docs environment generated clean
 .DEFAULT_GOAL := demo
 
 environment: $(STAMP)
@@ -31,9 +31,14 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Rewrites the sources under generated/ from examples/.
+# Into site/, which opens from the disk.
+docs: environment
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+# Rewrites the sources under generated/ from examples/, and the page of all messages from the sources.
 generated: environment
 	$(BIN)/python -m pytest -q tests/test_generated.py --rewrite
+	$(BIN)/python docs/catalogue.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.py)\n")
+COMPLAINT = re.compile(r"^opgen: ", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -36,8 +37,8 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
         yield command, output
 
 
-def run(command: list[str], folder: Path) -> str:
-    """Run a command as the reader of a page would, and return what it prints."""
+def run(command: list[str], folder: Path, fails: bool = False) -> str:
+    """Run a command as the reader of a page would, and return what it prints; of one that fails, its complaint."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
@@ -45,8 +46,8 @@ def run(command: list[str], folder: Path) -> str:
         "COLUMNS": "100",
     }
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    assert (done.returncode != 0) == fails, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stderr if fails else done.stdout
 
 
 def shows(shown: str, printed: str) -> bool:
@@ -67,7 +68,7 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
                 words[:1] = {"opgen": [sys.executable, "-m", "opgen"], "python": [sys.executable]}.get(
                     words[0], words[:1]
                 )
-                printed = run(words, tmp_path)
+                printed = run(words, tmp_path, fails=COMPLAINT.search(output) is not None)
                 assert not output.strip() or shows(output, printed), f"{command}\n{printed}"
         elif file := FILE.match(text):
             (tmp_path / file[1]).write_text(text, encoding="utf-8")
