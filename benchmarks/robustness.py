@@ -13,6 +13,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,6 @@ from robustness_scalar import ROWS, Case, Family, a, b, y  # noqa: E402
 from robustness_systems import SYSTEMS, System  # noqa: E402
 
 from opgen.analyse.calculus import derivative  # noqa: E402
-from opgen.build.cache import open_cache  # noqa: E402
 from opgen.pipeline import build  # noqa: E402
 
 GROUP = 8
@@ -38,7 +38,7 @@ Solver = Callable[[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np
 
 def packages() -> Callable[[str], Any]:
     """Build the suite's operators and give the function of a name."""
-    folder = open_cache().root / "robustness"
+    folder = Path(tempfile.mkdtemp())
     source = ROOT / "tests" / "robustness_ops.py"
     build(source, output=folder / "robustness_packages", targets=("numpy",), progress=print)
     sys.path.insert(0, str(folder))

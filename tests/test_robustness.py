@@ -17,7 +17,6 @@ from robustness_reference import reference, residual_of
 from robustness_scalar import FAMILIES, ROWS, Case, Family
 from robustness_systems import SYSTEMS, System
 
-from opgen.build.cache import open_cache
 from opgen.pipeline import build
 
 pytestmark = [pytest.mark.compiler, pytest.mark.xdist_group("robustness")]
@@ -26,9 +25,9 @@ Package = Callable[[str], Any]
 
 
 @pytest.fixture(scope="session")
-def package() -> Package:
-    """Build the suite's operators where they are found again, and import them by name."""
-    folder = open_cache().root / "robustness"
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Build the suite's operators, their libraries from the cache where it has them, and import them by name."""
+    folder = tmp_path_factory.mktemp("robustness")
     build(Path(__file__).with_name("robustness_ops.py"), output=folder / "robustness_packages", targets=("numpy",))
     sys.path.insert(0, str(folder))
     return lambda name: importlib.import_module(f"robustness_packages.{name}")
