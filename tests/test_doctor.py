@@ -141,7 +141,7 @@ def test_sound_storage(fake: Fake, tmp_path: Path) -> None:
 def test_a_damaged_cache(fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entries = [path.parent for path in (tmp_path / "cache").glob("??/*/build.json")]
     (entries[0] / "build.json").write_text("{")
-    (made,) = [path for path in entries[1].iterdir() if path.name != "build.json"]
+    made = next(path for path in sorted(entries[1].iterdir()) if path.name != "build.json")
     made.write_bytes(b"")
     state, what, mend = kept()["cache"]
     assert (state, mend) == ("broken", "opgen clean --cache")

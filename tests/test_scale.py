@@ -101,7 +101,8 @@ branch = opgen.Implicit(residual=y**3 - y - x, unknown=y, inputs=[x], bounds=(1,
 """
 
 
-def test_what_inspect_sees(tmp_path: Path) -> None:
+def test_what_inspect_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opgen.analyse.prospect.PATIENCE", 60.0)  # on a busy machine
     (tmp_path / "seen.py").write_text(PROSPECTS)
     seen = {}
     for spec in load_file(tmp_path / "seen.py").specs:
