@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sympy as sp
 
+from opgen.analyse.calculus import Start
 from opgen.analyse.chain import is_long
 from opgen.analyse.model import Model
 
@@ -214,7 +215,8 @@ def _real(function: Callable[..., Any] | None, inputs: list[np.ndarray]) -> np.n
 def _exact(model: Model, inputs: list[np.ndarray]) -> str:
     """Find a closed form that is a root at the sampled inputs."""
     F, y = model.residuals[0], model.unknowns[0]
-    check, start = _function(model, F), _real(_function(model, model.guess[0], unknown=False), inputs)
+    guess = model.guess[0].args[0] if isinstance(model.guess[0], Start) else model.guess[0]
+    check, start = _function(model, F), _real(_function(model, guess, unknown=False), inputs)
     best, distance = "", np.inf
     for form in _patiently(lambda: sp.solve(F, y)) or ():
         if check is None or not isinstance(form, sp.Expr) or sp.count_ops(form) > 40 or form.has(sp.I):
