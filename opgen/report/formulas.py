@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from opgen.analyse.calculus import Start
 from opgen.analyse.coupled import CoupledModel
 from opgen.analyse.model import Matrix, Model
 from opgen.analyse.structure import structure
@@ -93,7 +94,8 @@ def own_newton(model: Model, target: str) -> Callable[..., Any] | None:
         return None
     module = _module(target)
     x, y = model.inputs, model.unknowns[0]
-    start = sp.lambdify(list(x), model.guess[0], modules=module, cse=True)
+    guess = model.guess[0].args[0] if isinstance(model.guess[0], Start) else model.guess[0]
+    start = sp.lambdify(list(x), guess, modules=module, cse=True)
     step = sp.lambdify([*x, y], [model.residuals[0], model.by_unknown[0][0]], modules=module, cse=True)
 
     def newton(*given: Any, iterations: int) -> Any:
