@@ -61,6 +61,16 @@ def test_every_point_converges_to_a_root(species: tuple[Any, ModuleType, ModuleT
         np.testing.assert_allclose(alone, whole[picked], rtol=1e-14)
 
 
+def test_no_point_depends_on_its_neighbours(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
+    """To the last bit, also where one of them takes the long way and there are several roots to find."""
+    op, _, checks, _ = species
+    x = draw(checks, 96, seed=3)
+    whole = listed(op(*x, on_failure="nan"))
+    for i in range(96):
+        for value, alone in zip(whole, listed(op(*(a[i : i + 1] for a in x), on_failure="nan")), strict=True):
+            np.testing.assert_array_equal(alone[0], value[i], err_msg=f"at {[a[i] for a in x]}")
+
+
 def test_values_and_gradients_are_mpmaths(species: tuple[Any, ModuleType, ModuleType, Kernel]) -> None:
     """Values to a few ulps of what the inputs' own rounding allows, gradients to 1e-9 of theirs."""
     op, _, checks, kernel = species

@@ -75,8 +75,8 @@ struct Iteration {
     go(step_of<Op>(F, J, c).d);
   }
 
-  // Newton, or Chebyshev's method where F'' is cheap, as long as every step lowers |F| in every lane, which is nearly always so;
-  // else damped Newton from the start again.
+  // Newton, or Chebyshev's method where F'' is cheap. A lane in which a step does not lower |F| is left to damped Newton from its
+  // start again; the others go on, so that no lane's result depends on its neighbours.
   //
   // With F'' the last evaluation is spared: once the step is so short that its cube is nothing, and F after it, foretold to third
   // order, is far below the tolerance, it is taken and done with.
@@ -84,6 +84,7 @@ struct Iteration {
     Iterate<R, k> result;
     result.converged = none<R>();
     result.iterations = result.residual = R(0.0);
+    auto left = none<R>();
     OPGEN_UNROLL for (int i = 0; i < k; ++i) result.y[i] = y[i];
     for (bool first = iteration == 0;; ++iteration, first = false) {
       R F[k], J[k][k], s[k], c;
@@ -100,7 +101,7 @@ struct Iteration {
       } else {
         OPGEN_UNROLL for (int i = 0; i < k; ++i) last[i] = correction(y[i], next.d[i]);
       }
-      const auto fresh = done & !result.converged;
+      const auto fresh = done & !(result.converged | left);
       if (any(fresh)) {
         OPGEN_UNROLL for (int i = 0; i < k; ++i) {
           result.y[i] = select(fresh, inside<Op>(i, y[i], last[i], lo[i], hi[i]), result.y[i]);
@@ -113,7 +114,8 @@ struct Iteration {
         result.converged = result.converged | fresh;
         if (all(result.converged)) break;
       }
-      if (iteration >= max_iterations || !all(lower | result.converged)) break;
+      left = left | !(lower | result.converged);
+      if (iteration >= max_iterations || all(result.converged | left)) break;
       merit = size;
       go(next.d);
     }
